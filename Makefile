@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# What is done with a checkout. Nothing is installed outside it but Debian packages; nothing is fetched but by apt and pip.
+
+PYTHON ?= python3
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export PYTHON
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Not ~/.ansible, which all checkouts and all runs of Ansible on this computer share. The sockets of SSH connections stay
+# there, because the path of a socket may have no more than about 100 characters.
+export ANSIBLE_HOME := $(CURDIR)/.ansible
+export ANSIBLE_SSH_CONTROL_PATH_DIR ?= ~/.ansible/cp
+
+# So that `make clean` can end it, should whoever starts it be killed.
+starts-lab = @mkdir -p .cache/labs; touch .cache/labs/$(1)
+
+.PHONY: help venv lab-deps demo test lint units sanity lab-tests integration thorough molecule faults build docs clean distclean
+
+help: ## lists the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r target text; do \
+	  printf 'make %-12s %s\n' "$$target" "$$text"; done
+
+venv: ## makes .venv, with all that is needed from PyPI (PYTHON=python3.12 picks a Python)
+	@tests/tools/venv
+
+lab-deps: ## installs the Debian packages that the lab needs
+	@tests/tools/apt-install $$(grep -v '^#' tests/lab/debian-packages.txt)
+
+demo: venv lab-deps ## starts a virtual cluster, brings it to its declared state, and shows what the second run costs
+	tests/lab/demo
+
+test: venv lab-deps ## all of lint, units, sanity, lab-tests, integration and molecule, and how long each took
+	@tests/tools/steps lint units sanity lab-tests integration molecule
+
+lint: venv ## style and documentation: Ansible, YAML, Python, shell, changelog, README of each role
+	ANSIBLE_INVENTORY=/dev/null ansible-lint # asks no API which nodes there are
+	yamllint --strict .
+	ruff check
+	git -c safe.directory='*' grep --untracked -lzIE '^#!.*\b(ba)?sh\b' | \
+	  xargs -0 awk 'FNR == 1 { if (/^#!/) print FILENAME; nextfile }' | xargs -d '\n' shellcheck
+	antsibull-changelog lint
+	antsibull-docs lint-collection-docs --plugin-docs .
+	tests/tools/role-readme --check
+
+units: venv ## unit tests, by pytest and then as ansible-test runs them
+	python -m pytest -n 2 tests/unit
+	tests/tools/ansible-test units
+
+sanity: venv ## ansible-test's own checks of plugins, documentation and imports
+	tests/tools/ansible-test sanity
+
+lab-tests: venv ## tests of the lab's API, without machines
+	python -m pytest -n 2 tests/lab/tests -m "not vm"
+
+integration: venv lab-deps ## playbooks on the virtual machines of a lab, and over real SSH
+	$(call starts-lab,integration)
+	python -m pytest -v tests/integration -m "not thorough"
+
+thorough: venv lab-deps ## the same, with each way to change a node behind its back, and more layouts
+	$(call starts-lab,integration)
+	python -m pytest -v tests/integration
+
+molecule: venv lab-deps ## the scenarios below molecule/, on the virtual machines of a lab
+	$(call starts-lab,molecule)
+	molecule test --all
+
+faults: venv lab-deps ## cuts a node's power at 20 moments of a run, and looks whether the next run mends it
+	$(call starts-lab,integration)
+	python -m pytest -v tests/integration/test_power_cuts.py --moments 20
+
+build: venv ## the collection as a tarball, in build/
+	output="$$PWD/build"; cd "$$(tests/tools/collection-tree .cache/build)"; ansible-galaxy collection build --force --output-path "$$output"
+
+docs: venv ## writes the README of each role from its argument specification
+	tests/tools/role-readme
+
+clean: ## ends the lab that was started here, and removes all that was made in the checkout
+	@tests/tools/clean
+
+distclean: clean ## the same, and removes the lab's disk images
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/onecc-lab"

@@ -1,0 +1,160 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: report
+type: aggregate
+short_description: Says at the end which nodes are in their declared state
+version_added: 0.1.0
+description:
+  - Prints a table at the end of a playbook that uses M(onecc.cluster.drift), a line a node, with what differs below it.
+  - Writes the same as JSON where a file is named.
+  - "The JSON is C({schema, playbook, hosts}); each host has a C(status): V(in_state), V(converged) (it differed and no longer
+    does), V(drift), V(failed) or V(unreachable); C(drift), what differs now; C(mended), what differed before and no longer
+    does; and C(message), the error of a node that failed or was not reached."
+requirements:
+  - Enabled in the configuration, C(callbacks_enabled = onecc.cluster.report).
+options:
+  path:
+    description:
+      - File that the report is written to as JSON. None is written without it.
+    type: path
+    env:
+      - name: ONECC_REPORT
+    ini:
+      - section: onecc
+        key: report
+author:
+  - The onecc.cluster developers (@onecc)
+"""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+SCHEMA = 1
+WORDS = {
+    "in_state": "in state",
+    "converged": "brought to state",
+    "drift": "differs",
+    "failed": "failed",
+    "unreachable": "not reached",
+}
+COLOURS = {"in_state": "green", "converged": "yellow", "drift": "red", "failed": "red", "unreachable": "bright red"}
+
+
+class Seen:
+    """What the run said of one node: by role, the first comparison and the last one, and the error that ended it."""
+
+    def __init__(self) -> None:
+        self.before: dict[str, list[dict]] = {}
+        self.now: dict[str, list[dict]] = {}
+        self.error = ""
+        self.unreachable = False
+
+    def compared(self, roles: list[str], drift: list[dict]) -> None:
+        """Takes note of a comparison. It may be one of some roles only."""
+        for role in roles:
+            self.now[role] = [item for item in drift if item["role"] == role]
+            self.before.setdefault(role, self.now[role])
+
+
+def host_report(seen: Seen) -> dict[str, Any]:
+    """The entry of one node, as the documentation of this plugin describes it."""
+    drift = [item for items in seen.now.values() for item in items]
+    left = [(item["role"], item["kind"], item["name"], item["field"]) for item in drift]
+    before = [item for items in seen.before.values() for item in items]
+    mended = [item for item in before if (item["role"], item["kind"], item["name"], item["field"]) not in left]
+    if seen.unreachable:
+        status = "unreachable"
+    elif seen.error:
+        status = "failed"
+    elif drift:
+        status = "drift"
+    else:
+        status = "converged" if mended else "in_state"
+    return {"status": status, "drift": drift, "mended": mended, "message": seen.error}
+
+
+def lines(name: str, width: int, entry: dict[str, Any]) -> list[str]:
+    """A node's part of the table: its status, and below it what differs, with what was mended marked by a plus."""
+    rows = [f"{name:{width}}  {WORDS[entry['status']]}"]
+    rows += [f"{'':{width}}    + {item['role']}: {item['message']}" for item in entry["mended"]]
+    rows += [f"{'':{width}}    - {item['role']}: {item['message']}" for item in entry["drift"]]
+    rows += [f"{'':{width}}    ! {line}" for line in entry["message"].splitlines()]
+    return rows
+
+
+def error_of(result: dict[str, Any]) -> str:
+    """The error of a failed task, or those of the failed items of a loop."""
+    items = [item for item in result.get("results", []) if item.get("failed")]
+    return "\n".join(str(item.get("msg", "")) for item in items or [result]).strip() or "a task failed without a message"
+
+
+class CallbackModule(CallbackBase):
+    """Collects the comparisons of each node, and reports at the end."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "onecc.cluster.report"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.playbook = ""
+        self.seen: dict[str, Seen] = {}
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        self.playbook = os.path.basename(playbook._file_name)
+        if path := self.get_option("path"):
+            pathlib.Path(path).unlink(missing_ok=True)  # else a run without hosts would leave the report of an earlier one
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        self.compared(result)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        if self.compared(result):
+            self.node(result).error = ""  # an earlier one was rescued
+        elif not ignore_errors:
+            self.node(result).error = error_of(result.result)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        self.node(result).unreachable = True
+        self.node(result).error = str(result.result.get("msg", "")).strip()
+
+    def node(self, result: Any) -> Seen:
+        return self.seen.setdefault(result.host.get_name(), Seen())
+
+    def compared(self, result: Any) -> bool:
+        """Takes note of a comparison; says whether the task was one that got an answer."""
+        drift = result.result.get("drift")
+        # The action as it was resolved: a playbook may name it without its collection.
+        if result.task.resolved_action != "onecc.cluster.drift" or drift is None:
+            return False
+        self.node(result).compared(result.result["compared"], drift)
+        return True
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        for name, node in self.seen.items():
+            if not (name in stats.failures or name in stats.dark):
+                node.error, node.unreachable = "", False  # a block rescued it, or the play ignored it
+        report = {
+            name: host_report(node) for name, node in sorted(self.seen.items()) if node.now or node.error or node.unreachable
+        }
+        if not report:
+            return
+        width = max(map(len, report))
+        self._display.banner("DECLARED STATE")
+        for name, entry in report.items():
+            for row in lines(name, width, entry):
+                self._display.display(row, color=COLOURS[entry["status"]])
+        path = self.get_option("path")
+        if path:
+            content = {"schema": SCHEMA, "playbook": self.playbook, "hosts": report}
+            pathlib.Path(path).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

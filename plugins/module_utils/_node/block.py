@@ -1,0 +1,259 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
+"""Block devices: a node's NVMe drives, what each holds, and the md arrays that run."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import struct
+import uuid
+
+from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+# A whole NVMe namespace as Linux names it: controller or subsystem, then namespace. The paths behind a multipath
+# namespace (nvme0c1n1) and partitions (nvme0n1p1) do not match.
+NAMESPACE = re.compile(r"nvme\d+n\d+")
+
+# What the system itself lives on is nobody's spare drive.
+SYSTEM_MOUNTS = {"/", "/boot", "/boot/efi", "/usr", "/var", "/home"}
+
+# Words for signatures whose libblkid name a person may not know.
+CONTENTS = {
+    "crypto_LUKS": "LUKS",
+    "LVM2_member": "LVM",
+    "linux_raid_member": "md array member",
+    "PMBR": "protective MBR",
+    "gpt": "GPT partition table",
+    "dos": "DOS partition table",
+}
+
+
+class Mounted:
+    """A line of mountinfo: `device` as "major:minor", where it is mounted, its type, and all its options."""
+
+    def __init__(self, device: str, path: str, fstype: str, source: str, options: set[str]) -> None:
+        self.device = device
+        self.path = path
+        self.fstype = fstype
+        self.source = source
+        self.options = options
+
+
+class Superblock:
+    """What an md superblock says: the array's `uuid` and `name`, its `level`, chunk and number of drives."""
+
+    def __init__(self, uuid_: str, name: str, level: int, chunk_kib: int, drives: int) -> None:
+        self.uuid = uuid_
+        self.name = name
+        self.level = level
+        self.chunk_kib = chunk_kib
+        self.drives = drives
+
+
+class Drive:
+    """A whole NVMe namespace. `contents` says in words what it holds and what uses it: none where it is spare."""
+
+    def __init__(self, name: str, serial: str, wwid: str, size: int) -> None:
+        self.name = name
+        self.serial = serial
+        self.wwid = wwid
+        self.size = size
+        self.system = False
+        self.superblock: Superblock | None = None
+        self.xfs: Xfs | None = None
+        self.contents: list[str] = []
+
+    @property
+    def path(self) -> str:
+        return "/dev/" + self.name
+
+    @property
+    def label(self) -> str:
+        """How a person finds the drive: its name of today, and the serial number on it."""
+        return f"{self.name} (serial {self.serial})"
+
+
+class Array:
+    """An md device that exists in the kernel: running, or gathered and not started."""
+
+    def __init__(self, name: str, members: list[str], running: bool, device: str) -> None:
+        self.name = name
+        self.members = members
+        self.running = running
+        self.device = device
+
+    @property
+    def path(self) -> str:
+        return "/dev/" + self.name
+
+
+class Xfs:
+    """The superblock of an XFS: identity, label, and stripe geometry in KiB and drives (0 where it has none)."""
+
+    def __init__(self, uuid_: str, label: str, complete: bool, unit_kib: int, width: int) -> None:
+        self.uuid = uuid_
+        self.label = label
+        self.complete = complete
+        self.unit_kib = unit_kib
+        self.width = width
+
+
+def mounts(machine: Machine) -> list[Mounted]:
+    """What is mounted, in the order of mounting. proc(5), /proc/pid/mountinfo."""
+    found = []
+    for line in (machine.text("/proc/self/mountinfo") or "").splitlines():
+        left, _dash, right = line.partition(" - ")
+        fields, (fstype, source, super_options) = left.split(), right.split(" ", 2)
+        options = set(fields[5].split(",")) | set(super_options.split(","))
+        path = re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), fields[4])
+        found.append(Mounted(fields[2], path, fstype, source, options))
+    return found
+
+
+def uuid_words(raw: bytes) -> str:
+    """An array's UUID as mdadm writes it: four groups of eight digits."""
+    digits = raw.hex()
+    return ":".join(digits[i:i + 8] for i in range(0, 32, 8))
+
+
+def superblock(machine: Machine, device: str) -> Superblock | None:
+    """The md superblock, version 1.2, of a device. Layout: struct mdp_superblock_1 in Linux' md_p.h, at 4 KiB."""
+    data = machine.data(device, 4096, 128) or b""
+    if len(data) < 128 or data[:4] != bytes.fromhex("fc4e2ba9"):
+        return None
+    level, = struct.unpack_from("<i", data, 72)
+    chunk_sectors, drives = struct.unpack_from("<II", data, 88)
+    name = data[32:64].rstrip(b"\0").decode("utf-8", "replace")
+    return Superblock(uuid_words(data[16:32]), name, level, chunk_sectors // 2, drives)
+
+
+def xfs(machine: Machine, device: str) -> Xfs | None:
+    """The XFS superblock of a device. Layout: struct xfs_dsb in Linux' xfs_format.h, big-endian, at 0."""
+    data = machine.data(device, 0, 512) or b""
+    if len(data) < 512 or data[:4] != b"XFSB":
+        return None
+    block_size, = struct.unpack_from(">I", data, 4)
+    unit, width = struct.unpack_from(">II", data, 184)
+    label = data[108:120].rstrip(b"\0").decode("utf-8", "replace")
+    return Xfs(
+        str(uuid.UUID(bytes=data[32:48])), label, not data[126], unit * block_size // 1024, width // unit if unit else 0
+    )
+
+
+def signatures(machine: Machine, device: str) -> list[str]:
+    """In words, every signature that wipefs(8) finds on a device; it only looks. Also those with a wrong checksum."""
+    probe = machine.run("wipefs", "--json", "--output", "TYPE,LABEL", machine.path(device))
+    if probe.rc:
+        return [f"something that could not be read ({probe.stderr.strip() or f'exit status {probe.rc}'})"]
+    try:
+        # Not strict: a label may hold control characters.
+        listed = json.loads(probe.stdout or '{"signatures": []}', strict=False)["signatures"]
+    except ValueError:
+        return [f"something that could not be read (wipefs said {probe.stdout.strip()!r})"]
+    found = []
+    for item in listed:
+        words = CONTENTS.get(item["type"]) or f"{item['type']}"
+        found.append(f"{words} signature" + (f" (label {item['label']})" if item.get("label") else ""))
+    return list(dict.fromkeys(found))
+
+
+def in_use(machine: Machine, device: str) -> bool:
+    """Whether the kernel refuses exclusive use: a mount in another namespace, a pool, a program that claimed it."""
+    try:
+        os.close(os.open(machine.path(device), os.O_RDONLY | os.O_EXCL))
+    except OSError as error:
+        return error.errno == errno.EBUSY
+    return False
+
+
+def below(machine: Machine, device: str) -> set[str]:
+    """The whole disks below a device, given as "major:minor": through partitions, device mapper and md."""
+    link = machine.path(f"/sys/dev/block/{device}")
+    if not machine.exists(f"/sys/dev/block/{device}"):
+        return set()
+    directory = _real(machine, link)
+    if machine.exists(directory + "/partition"):
+        directory = directory.rpartition("/")[0]
+    slaves = machine.names(directory + "/slaves")
+    if not slaves:
+        return {directory.rpartition("/")[2]}
+    return set().union(*(below(machine, machine.attribute(f"{directory}/slaves/{name}/dev")) for name in slaves))
+
+
+def _real(machine: Machine, link: str) -> str:
+    """A link's target as a path of the machine."""
+    target = os.path.realpath(link)
+    root = os.path.realpath(machine.root)
+    return target if root == "/" else target[len(root):]
+
+
+def remote(machine: Machine, sys: str) -> bool:
+    """Whether a namespace is another computer's, reached over a fabric. Below a multipath one stand its controllers."""
+    controllers = [name for name in machine.names(f"{sys}/device") if re.fullmatch(r"nvme\d+", name)]
+    found = [machine.attribute(f"{sys}/device/{path}") for path in ["transport", *(f"{name}/transport" for name in controllers)]]
+    return any(transport not in ("", "pcie") for transport in found)
+
+
+def drives(machine: Machine, mounted: list[Mounted]) -> list[Drive]:
+    """Every whole NVMe namespace in this computer, in the order of serial numbers: names change from boot to boot."""
+    system = set().union(*(below(machine, mount.device) for mount in mounted if mount.path in SYSTEM_MOUNTS))
+    found = []
+    for name in filter(NAMESPACE.fullmatch, machine.names("/sys/block")):
+        sys = f"/sys/block/{name}"
+        serial = machine.attribute(f"{sys}/device/serial")
+        wwid = machine.attribute(f"{sys}/wwid") or serial
+        size = int(machine.attribute(f"{sys}/size") or 0) * 512
+        if not size or remote(machine, sys):
+            continue  # a namespace that failed, or that is not attached, has no capacity
+        drive = Drive(name, serial or wwid or "unknown", wwid, size)
+        drive.system = name in system
+        if not drive.system:
+            drive.superblock = superblock(machine, drive.path)
+            drive.xfs = None if drive.superblock else xfs(machine, drive.path)
+        found.append(drive)
+    return sorted(found, key=lambda drive: (drive.serial, drive.wwid))
+
+
+def look_inside(machine: Machine, drive: Drive, mounted: list[Mounted]) -> None:
+    """Fills `drive.contents`. Costs a process, so only drives whose use is undecided are looked into."""
+    sys = f"/sys/block/{drive.name}"
+    parts = [name for name in machine.names(sys) if machine.exists(f"{sys}/{name}/partition")]
+    devices = {machine.attribute(f"{sys}/dev"), *(machine.attribute(f"{sys}/{part}/dev") for part in parts)}
+    contents = [f"is mounted at {mount.path}" for mount in mounted if mount.device in devices]
+    swaps = {line.split()[0] for line in (machine.text("/proc/swaps") or "").splitlines()[1:]}
+    contents += [f"is swap space in use ({name})" for name in (drive.name, *parts) if f"/dev/{name}" in swaps]
+    contents += [f"has the partition {part}" for part in parts]
+    for where in (sys, *(f"{sys}/{part}" for part in parts)):
+        for holder in machine.names(f"{where}/holders"):
+            dm = machine.attribute(f"/sys/block/{holder}/dm/name")
+            contents.append(f"is used by {holder}" + (f" ({dm})" if dm else ""))
+    if drive.superblock:
+        contents.append(f"is a member of the md array {drive.superblock.name} (UUID {drive.superblock.uuid})")
+    else:
+        found = signatures(machine, drive.path)
+        contents += ["holds " + ", ".join(found)] if found else []
+    if not contents and not machine.data(drive.path, 0, 512):
+        contents.append("cannot be read")  # wipefs then finds nothing, as on a blank drive
+    if not contents and in_use(machine, drive.path):
+        contents.append("is in use by something that this check does not see")
+    drive.contents = contents
+
+
+def arrays(machine: Machine) -> list[Array]:
+    """The md devices that the kernel has."""
+    found = []
+    for name in machine.names("/sys/block"):
+        sys = f"/sys/block/{name}"
+        if name.startswith("md") and machine.exists(f"{sys}/md"):
+            state = machine.attribute(f"{sys}/md/array_state")
+            if state == "clear":
+                continue  # a device node without an array, left behind by mdadm --stop
+            running = state not in ("inactive", "suspended", "broken", "")
+            found.append(Array(name, machine.names(f"{sys}/slaves"), running, machine.attribute(f"{sys}/dev")))
+    return found

@@ -1,0 +1,20 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
+"""How a check says what differs."""
+
+from __future__ import annotations
+
+
+def difference(name: str, field: str, is_: object, should: object, message: str, refused: bool = False) -> dict:
+    """One difference of the resource `name`: its `field` is `is_` and should be `should`; `message` says so in a line.
+
+    `refused` marks what no converge mends, because mending it would destroy something that the declared state does
+    not name.
+    """
+    found = {"name": name, "field": field, "is": is_, "should": should, "message": message}
+    if refused:
+        found["refused"] = True
+    return found

@@ -1,0 +1,34 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
+"""Files: whole contents, owner, group and mode."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+
+from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access
+from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+
+def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
+    for file in resources:
+        path = file["path"]
+        try:
+            inode = os.lstat(machine.path(path))
+        except (FileNotFoundError, NotADirectoryError):
+            yield difference(path, "exists", False, True, f"file {path} does not exist")
+            continue
+        if not stat.S_ISREG(inode.st_mode):
+            yield difference(path, "type", "other", "file", f"{path} is not a regular file")
+            continue
+        found = hashlib.sha256(machine.data(path) or b"").hexdigest()
+        if found != file["sha256"]:
+            yield difference(path, "content", found, file["sha256"], f"file {path}: its content differs")
+        yield from check_access("file", path, inode, file)

@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
+"""The machine that a check reads: files below a root directory, and the programs that answer for the kernel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+# A program that has not answered after so many seconds hangs: the slowest one that a check runs, blkid on a drive
+# with bad sectors, gives up after the kernel's own 30 s command time-out (nvme_core.io_timeout).
+COMMAND_TIMEOUT = 60
+
+
+class Completed:
+    """What a program answered: `rc`, and `stdout` and `stderr` as text."""
+
+    def __init__(self, rc: int, stdout: str, stderr: str = "") -> None:
+        self.rc = rc
+        self.stdout = stdout
+        self.stderr = stderr
+
+
+class Machine:
+    """Reads a machine below `root`: "/" on a node, a captured tree in a test."""
+
+    def __init__(self, root: str = "/") -> None:
+        self.root = root
+
+    def path(self, name: str) -> str:
+        """Where the absolute path `name` of the machine lies for this process."""
+        return os.path.join(self.root, name.lstrip("/"))
+
+    def exists(self, name: str) -> bool:
+        return os.path.exists(self.path(name))
+
+    def names(self, directory: str) -> list[str]:
+        """The entries of a directory, sorted; none where there is no such directory."""
+        try:
+            return sorted(os.listdir(self.path(directory)))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def text(self, name: str, errors: str = "replace") -> str | None:
+        """A file's text, or None where it cannot be read. Attributes in /sys may exist and yet refuse to be read.
+
+        What is to be written back is read with the errors "surrogateescape", which keep every byte.
+        """
+        data = self.data(name)
+        return None if data is None else data.decode("utf-8", errors)
+
+    def data(self, name: str, offset: int = 0, size: int = -1) -> bytes | None:
+        """A file's bytes, or `size` of them from `offset` on; None where they cannot be read."""
+        try:
+            with open(self.path(name), "rb", buffering=0) as file:
+                file.seek(offset)
+                return file.read(size)
+        except OSError:
+            return None
+
+    def attribute(self, name: str) -> str:
+        """An attribute in /sys without its line end, empty where there is none."""
+        return (self.text(name) or "").strip()
+
+    def run(self, *argv: str) -> Completed:
+        """Runs a program without a shell, its messages in English. A missing program answers 127, a hanging one 124."""
+        try:
+            done = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=COMMAND_TIMEOUT,
+                env={**os.environ, "LC_ALL": "C"},
+                check=False,
+            )
+        except FileNotFoundError:
+            return Completed(127, "", f"{argv[0]}: not found")
+        except OSError as error:
+            return Completed(126, "", f"{argv[0]}: {error.strerror}")
+        except subprocess.TimeoutExpired:
+            return Completed(124, "", f"{argv[0]}: no answer in {COMMAND_TIMEOUT} s")
+        return Completed(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))

@@ -1,0 +1,43 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
+"""What a declared array and a declared mount may say: for the modules that apply them and for the declaration."""
+
+from __future__ import annotations
+
+# XFS keeps 12 bytes of label (xfs_admin(8)), and the array's name is the label too.
+ARRAY_NAME = r"[a-z][a-z0-9_-]{0,11}"
+
+ARRAY = {
+    "name": {"type": "str", "required": True},
+    "layout": {"type": "str", "choices": ["auto", "array", "drive", "directory"], "default": "auto"},
+    "drives": {"type": "int"},
+    # mdadm(8): 512 KiB is its default chunk for RAID 0, and mkfs.xfs(8) takes it as the stripe unit.
+    "chunk_kib": {"type": "int", "default": 512},
+    "ignore": {"type": "list", "elements": "str", "default": []},
+    "rebuild": {"type": "list", "elements": "str", "default": []},
+}
+
+# What paths, modes and the like may be, as a pattern of the whole and in words: they end up in units and command lines.
+PATH = (r"/|(/(?!\.{1,2}(/|$))[A-Za-z0-9_.:@%+=-]+)+", "an absolute path of letters, digits and _.:@%+=- without . or ..")
+MODE = (r"[0-7]{3,4}", "three or four octal digits in quotes, such as '0755'")
+MOUNT_PATTERNS = {
+    "path": PATH,
+    "mode": MODE,
+    "fstype": (r"[a-z0-9_.]+", "a file system type"),
+    "source": (r"[^\s\\\x00-\x1f]+", "a device, tag or export without white space or backslashes"),
+}
+MOUNT_OPTION = (r"[^\s,\\\x00-\x1f]+", "one option without white space, commas or backslashes")
+
+MOUNT = {
+    "path": {"type": "str", "required": True},
+    "array": {"type": "dict", "options": ARRAY},
+    "source": {"type": "str"},
+    "fstype": {"type": "str", "required": True},
+    "options": {"type": "list", "elements": "str", "default": []},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+    "mode": {"type": "str"},
+}

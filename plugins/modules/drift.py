@@ -1,0 +1,139 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: drift
+short_description: Compares a node with its declared state, in one round trip
+version_added: 0.1.0
+description:
+  - Renders the declared state of roles of this collection, or a state given inline, with the host's variables.
+  - Sends it with a small checker to the node, over the play's own connection and in one round trip, and gets back what
+    differs, resource by resource. Nothing is changed, nothing is left on the node.
+  - The node needs Python 3.9 and no package. Run it with C(become), because most of a state can only be read by root.
+options:
+  roles:
+    description:
+      - Roles of this collection whose declarations (C(state.yml)) the node is compared with.
+      - Without it and without O(state), all roles of the collection that have a declaration.
+      - The roles' own variables apply, with their defaults, and are checked before anything is sent.
+    type: list
+    elements: str
+  state:
+    description:
+      - A declared state, given inline. Excludes O(roles).
+      - A mapping of kinds to lists of resources. A resource may say no more than is listed here.
+      - C(packages) have C(name) and C(version).
+      - C(kernel_modules) have C(name).
+      - C(sysctls) have C(name) and C(value).
+      - C(directories) have C(path), C(owner), C(group) and C(mode).
+      - C(files) have C(path), C(content), C(owner), C(group) and C(mode).
+      - C(arrays) have the options of M(onecc.cluster.nvme_raid).
+      - C(mounts) have C(path), C(array) (the name of an array of this state) or C(source), C(fstype), C(options), C(owner),
+        C(group) and C(mode).
+      - C(units) have C(name), C(enabled) and C(active).
+    type: dict
+  required:
+    description:
+      - Fail where the node is not in the declared state.
+    type: bool
+    default: false
+author:
+  - The onecc.cluster developers (@onecc)
+attributes:
+  check_mode:
+    description: It never changes anything.
+    support: full
+  diff_mode:
+    description: Shows a line for each difference.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Which nodes are no longer what they were declared to be?
+  onecc.cluster.drift:
+  become: true
+
+- name: Stop where a node's scratch volume is not in state
+  onecc.cluster.drift:
+    roles: [nvme_raid]
+    required: true
+  become: true
+
+- name: Compare with a state of one's own
+  onecc.cluster.drift:
+    state:
+      packages:
+        - name: chrony
+      units:
+        - name: chrony.service
+          enabled: true
+          active: true
+      sysctls:
+        - name: vm.zone_reclaim_mode
+          value: "1"
+  become: true
+"""
+
+RETURN = r"""
+drift:
+  description: What differs, an entry for each field of a resource; empty where the node is in state.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    role:
+      description: The role that declares the resource; V(state) for a state given inline.
+      type: str
+    kind:
+      description: Kind of the resource.
+      type: str
+    name:
+      description: Name or path of the resource.
+      type: str
+    field:
+      description: What of the resource differs.
+      type: str
+    is:
+      description: What it is.
+      type: raw
+    should:
+      description: What is declared.
+      type: raw
+    message:
+      description: The same in one line for a person.
+      type: str
+    refused:
+      description: Present and true where converging would destroy something that the declared state does not name.
+      type: bool
+  sample:
+    - role: nvme_raid
+      kind: packages
+      name: mdadm
+      field: installed
+      is: false
+      should: true
+      message: package mdadm is not installed
+compared:
+  description: The roles that were compared; V(state) for a state given inline.
+  returned: always
+  type: list
+  elements: str
+roles:
+  description: The roles in which the node differs, in the order of applying.
+  returned: always
+  type: list
+  elements: str
+apply:
+  description: By role and kind, the declared resources that differ, complete with defaults and rendered contents.
+  returned: when O(required) is false
+  type: dict
+schema:
+  description: Number of this result's form. It grows when a program that reads it must change.
+  returned: always
+  type: int
+"""

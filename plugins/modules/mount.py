@@ -1,0 +1,228 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mount
+short_description: Mounts a file system by a systemd mount unit of its own
+version_added: 0.1.0
+description:
+  - Writes, enables and starts a mount unit, so that the mount is there now and after every boot. A missing device or server
+    does not hold up the boot.
+  - The mount can rest on an array that M(onecc.cluster.nvme_raid) keeps. The node itself then says which device that
+    is. Where the node has no spare drive, the mount is a plain directory.
+  - Never hides files. A mount point that is not empty, or where something else is mounted, makes the module fail.
+  - Lines of C(/etc/fstab) for the same mount point are commented out, because they would compete with the unit.
+options:
+  path:
+    description:
+      - Mount point.
+    type: str
+    required: true
+  array:
+    description:
+      - The array that the mount rests on, with the options of M(onecc.cluster.nvme_raid). Excludes O(source).
+    type: dict
+    suboptions:
+      name:
+        description: Name of the array.
+        type: str
+        required: true
+      layout:
+        description: Declared layout.
+        type: str
+        choices: [auto, array, drive, directory]
+        default: auto
+      drives:
+        description: Declared number of drives.
+        type: int
+      chunk_kib:
+        description: Declared chunk in KiB.
+        type: int
+        default: 512
+      ignore:
+        description: Serial numbers of drives that are not for the array.
+        type: list
+        elements: str
+        default: []
+      rebuild:
+        description: UUIDs that may be destroyed and made anew.
+        type: list
+        elements: str
+        default: []
+  source:
+    description:
+      - Device, export or tag to mount, as mount(8) takes it.
+    type: str
+  fstype:
+    description:
+      - Type of the file system.
+    type: str
+    required: true
+  options:
+    description:
+      - Mount options. C(nofail) is always among them.
+    type: list
+    elements: str
+    default: []
+  owner:
+    description:
+      - Owner of the mounted directory. Without it, the owner stays as it is.
+    type: str
+  group:
+    description:
+      - Group of the mounted directory. Without it, the group stays as it is.
+    type: str
+  mode:
+    description:
+      - Mode of the mounted directory, octal and in quotes. Without it, the mode stays as it is.
+    type: str
+author:
+  - The onecc.cluster developers (@onecc)
+attributes:
+  check_mode:
+    description: Says what it would do, also before the device exists.
+    support: full
+  diff_mode:
+    description: Shows what differs, a line each.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Mount the scratch volume
+  onecc.cluster.mount:
+    path: /scratch
+    array:
+      name: scratch
+    fstype: xfs
+    options: [noatime]
+    owner: root
+    group: root
+    mode: "1777"
+
+- name: Mount an export
+  onecc.cluster.mount:
+    path: /lambda/nfs/shared
+    source: 10.0.0.2:/shared
+    fstype: nfs4
+"""
+
+RETURN = r"""
+differences:
+  description: What differed before, as M(onecc.cluster.drift) reports it.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+import os
+import shutil
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, mount_units, specs, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+# The mount point itself, while nothing is mounted on it: a job that then writes there fails instead of filling the
+# root disk.
+BARE_MOUNT_POINT_MODE = 0o700
+
+
+def systemctl(module: AnsibleModule, *arguments: str) -> None:
+    rc, stdout, stderr = module.run_command(["systemctl", *arguments], environ_update={"LC_ALL": "C"})
+    if rc:
+        unit = arguments[-1]
+        _rc, journal, _err = module.run_command(["journalctl", "--unit", unit, "--lines", "5", "--output", "cat", "--no-pager"])
+        said = " ".join(f"{stderr or stdout} {journal}".split())
+        module.fail_json(msg=f"mount {module.params['path']}: systemctl {' '.join(arguments)} failed: {said}")
+
+
+def without_fstab_lines(text: str, lines: list[str]) -> str:
+    """fstab with these lines commented out."""
+    return "\n".join(
+        "# onecc.cluster mounts this by a unit: " + line if line in lines else line for line in text.split("\n")
+    )
+
+
+def mount(module: AnsibleModule, machine: Machine, source: str, fields: set[str]) -> None:
+    """Writes the unit where it differs, and mounts, or takes over changed options."""
+    params = module.params
+    path, unit = params["path"], mount_units.unit_name(params["path"])
+    mounted = mount_units.top(machine, path)
+    if not mounted:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if not os.path.isdir(path):
+            os.mkdir(path, BARE_MOUNT_POINT_MODE)
+        if hidden := os.listdir(path):
+            module.fail_json(msg=f"mount {path}: it holds {len(hidden)} entries that a mount would hide ({sorted(hidden)[0]}, …). "
+                             "Move them away first.")
+    durable.write(f"{mount_units.UNITS}/{unit}", mount_units.unit_text(params, source), 0o644)
+    fstab = machine.text("/etc/fstab", "surrogateescape") or ""
+    if lines := mount_units.fstab_lines(fstab, path):
+        durable.write("/etc/fstab", without_fstab_lines(fstab, lines), 0o644)
+    systemctl(module, "daemon-reload")
+    systemctl(module, "reenable", unit)
+    if not mounted:
+        systemctl(module, "start", unit)
+    elif fields & {"options", "unit"}:
+        systemctl(module, "reload", unit)
+
+
+def set_access(module: AnsibleModule) -> None:
+    """Owner, group and mode of what is now at the path."""
+    params = module.params
+    try:
+        for field in ("owner", "group"):
+            if name := params[field]:
+                shutil.chown(params["path"], **{"user" if field == "owner" else field: int(name) if name.isdecimal() else name})
+    except LookupError:
+        module.fail_json(msg=f"mount {params['path']}: {field} is {name!r}, and the node knows no such name")
+    if params["mode"]:
+        os.chmod(params["path"], int(params["mode"], 8))
+    durable.flush(params["path"])  # a power loss right after this run would else bring the old ones back
+
+
+def converge(module: AnsibleModule) -> dict:
+    """Mends what differs, and returns the module's result."""
+    machine, params = Machine(), module.params
+    differences = list(mount_units.check(machine, params))
+    if refused := [item["message"] for item in differences if item.get("refused")]:
+        module.fail_json(msg="\n".join(refused), differences=differences)
+    if os.path.lexists(params["path"]) and not os.path.isdir(params["path"]):
+        module.fail_json(msg=f"mount {params['path']}: it is not a directory", differences=differences)
+    if differences and not module.check_mode:
+        rests_on = mount_units.target(machine, params)
+        if rests_on.directory:
+            os.makedirs(params["path"], exist_ok=True)
+        elif rests_on.source:
+            mount(module, machine, rests_on.source, {item["field"] for item in differences})
+        else:
+            module.fail_json(msg=f"mount {params['path']}: the array {params['array']['name']} has no file system yet.")
+        set_access(module)
+    return {
+        "changed": bool(differences),
+        "differences": differences,
+        "diff": {"before": "".join(item["message"] + "\n" for item in differences), "after": ""},
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=specs.MOUNT,
+        mutually_exclusive=[("array", "source")],
+        required_one_of=[("array", "source")],
+        supports_check_mode=True,
+    )
+    if wrong := mount_units.invalid(module.params):
+        module.fail_json(msg=wrong)
+    if module.params["array"] and (wrong := storage.invalid(module.params["array"])):
+        module.fail_json(msg=f"array: {wrong}")
+    with durable.locked("mount"):
+        module.exit_json(**converge(module))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,479 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: may change in any release.
+
+"""From what the API says of instances to the hosts of an inventory: pure functions over plain data.
+
+Nothing the API says is believed before it is checked: identifiers and addresses end up on a command line of ssh, names
+become names of hosts. What is not named here is dropped, so a field that the API gains, or a secret, goes nowhere.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+HEAD, COMPUTE, GENERIC_CPU = ROLES = ("head", "compute", "generic_cpu")
+GROUP = "onecc"
+ROLE_GROUPS = {role: f"{GROUP}_{role}" for role in ROLES}
+
+# OpenAPI document 1.10.0, InstanceStatus.
+STATUSES = ("booting", "active", "unhealthy", "preempted", "terminating", "terminated")
+GONE = ("terminating", "terminated")
+
+SECRETS = ("jupyter_token", "jupyter_url")
+
+HOSTNAME_SOURCES = ("name", "hostname", "id")
+# Names that mean something else to Ansible: a host called `localhost` would take the place of the controller.
+RESERVED_NAMES = frozenset({"all", "ungrouped", "localhost", GROUP, *ROLE_GROUPS.values()})
+
+# The API's own are 32 hexadecimal digits, or UUIDs.
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
+# RFC 1123, and the underscore, which people use and which harms nobody.
+_LABEL = r"[0-9A-Za-z](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z])?"
+_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+# <region>-1cc-head-1, <cluster>-head-003, headnode1, login-0: a word of its own, so that `ahead` and `overhead` are none.
+_HEAD_WORD = re.compile(r"(?<![a-z])(?:head|headnode|login|mgmt|management)(?![a-z])")
+_CPU_WORD = re.compile(r"(?<![a-z])cpu(?![a-z])")
+_GPU_TYPE = re.compile(r"gpu_([0-9]{1,4})x_")
+_CPU_TYPE = re.compile(r"cpu_")
+
+
+class FileSystem(t.TypedDict):
+    """A persistent file system attached to an instance; what is not known is None."""
+
+    id: str | None
+    name: str | None
+    mount_point: str | None
+
+
+class Node(t.TypedDict):
+    """What is kept of an instance, in a cache too. None: the API does not say."""
+
+    id: str | None
+    name: str | None
+    hostname: str | None
+    region: str | None
+    instance_type: str | None
+    gpus: int | None
+    status: str | None
+    ip: str | None
+    private_ip: str | None
+    file_systems: list[FileSystem]
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Host:
+    """A node with its place in the inventory."""
+
+    name: str
+    role: str
+    node: Node
+    port: int | None = None
+    user: str | None = None
+
+
+@dataclass
+class Notes:
+    """What the reader should hear of: warnings, and remarks for those who ask for more (-v)."""
+
+    warnings: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+class Malformed(ValueError):
+    """A row is not what the API documents. The message names the field."""
+
+
+# --- rows of the API -> nodes ------------------------------------------------------------------------------------------
+
+
+def nodes_from_rows(rows: t.Iterable[t.Any], file_systems: t.Iterable[t.Any], notes: Notes) -> list[Node]:
+    """One node for each row that is what the API documents; the others are left out and named."""
+    known = list(_known_file_systems(file_systems))
+    return _collect(rows, lambda row: node_from_row(row, known), notes)
+
+
+def nodes_from_cache(entries: t.Iterable[t.Any], notes: Notes) -> list[Node]:
+    """Nodes as they were put into a cache, checked like those of the API: a cache may be anybody's file."""
+    return _collect(entries, checked_node, notes)
+
+
+def _collect(rows: t.Iterable[t.Any], build: t.Callable[[t.Any], Node], notes: Notes) -> list[Node]:
+    nodes: dict[str, Node] = {}
+    skipped = []
+    for position, row in enumerate(rows):
+        try:
+            node = build(row)
+        except Malformed as error:
+            skipped.append(f"{_label(row, position)} ({error})")
+            continue
+        identifier = t.cast(str, node["id"])
+        if identifier in nodes:
+            skipped.append(f"{identifier} (listed twice)")
+        # Of two, the one that sorts first, so that the order of the API does not matter.
+        nodes[identifier] = min(nodes.get(identifier, node), node, key=repr)
+    if skipped:
+        notes.warnings.append(f"Left out, because the API describes them in a way that cannot be right: {listed(skipped)}.")
+    return [nodes[identifier] for identifier in sorted(nodes)]
+
+
+def node_from_row(row: t.Any, known_file_systems: t.Sequence[FileSystem]) -> Node:
+    """The node of one row of GET /instances."""
+    if not isinstance(row, dict):
+        raise Malformed("not an object")
+    region = _text(_object(row, "region"), "name", "region.name")
+    instance_type = _object(row, "instance_type")
+    specs = _object(instance_type, "specs", "instance_type.specs")
+    return checked_node(
+        {
+            **{key: row.get(key) for key in ("id", "name", "hostname", "status", "ip", "private_ip")},
+            "region": region,
+            "instance_type": instance_type.get("name"),
+            "gpus": specs.get("gpus"),
+            "file_systems": _attached(row, region, known_file_systems),
+            "tags": _tags(row),
+        }
+    )
+
+
+def checked_node(entry: t.Any) -> Node:
+    """`entry` as a node, if every field of it is of its type and every address an address."""
+    if not isinstance(entry, dict):
+        raise Malformed("not an object")
+    identifier = entry.get("id")
+    if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
+        raise Malformed("`id` is missing or no identifier")
+    gpus = entry.get("gpus")
+    if gpus is not None and (not isinstance(gpus, int) or isinstance(gpus, bool) or gpus < 0):
+        raise Malformed("`gpus` is not a number of GPUs")
+    return Node(
+        id=identifier,
+        name=_text(entry, "name"),
+        hostname=_text(entry, "hostname"),
+        region=_text(entry, "region"),
+        instance_type=_text(entry, "instance_type"),
+        gpus=gpus,
+        status=_text(entry, "status"),
+        ip=_address(entry, "ip"),
+        private_ip=_address(entry, "private_ip"),
+        file_systems=[
+            FileSystem(id=_text(item, "id"), name=_text(item, "name"), mount_point=_text(item, "mount_point"))
+            for item in _objects(entry, "file_systems")
+        ],
+        tags={_clean(key): _text(_object(entry, "tags"), key, "tags") or "" for key in _object(entry, "tags")},
+    )
+
+
+def secrets_from_rows(rows: t.Iterable[t.Any], wanted: t.Collection[str]) -> dict[str, dict[str, str]]:
+    """By identifier, the secrets that the user asked for by name."""
+    return {
+        row["id"]: {key: _clean(row[key]) for key in SECRETS if key in wanted and isinstance(row.get(key), str)}
+        for row in rows
+        if isinstance(row, dict) and isinstance(row.get("id"), str)
+    }
+
+
+def needs_file_systems(rows: t.Iterable[t.Any]) -> bool:
+    """Whether names, identifiers and mount points can be matched only with the list of the account's file systems.
+
+    A row lists names and (identifier, mount point) apart, and may lack the latter. One of each belong together.
+    """
+    return any(
+        (_length(row, "file_system_names"), _length(row, "file_system_mounts")) not in ((0, 0), (1, 1))
+        for row in rows
+        if isinstance(row, dict)
+    )
+
+
+def _length(row: dict[str, t.Any], key: str) -> int:
+    value = row.get(key)
+    return len(value) if isinstance(value, list) else 0
+
+
+def _known_file_systems(rows: t.Iterable[t.Any]) -> t.Iterator[FileSystem]:
+    for row in rows:
+        try:
+            if isinstance(row, dict):
+                yield FileSystem(id=_text(row, "id"), name=_text(row, "name"), mount_point=_text(row, "mount_point"))
+        except Malformed:
+            continue  # it only completes what instances say
+
+
+def _attached(row: dict[str, t.Any], region: str | None, known: t.Sequence[FileSystem]) -> list[FileSystem]:
+    names = _list(row, "file_system_names")
+    if not all(isinstance(name, str) for name in names):
+        raise Malformed("`file_system_names` is not a list of strings")
+    mounts = [
+        (_text(item, "file_system_id"), _text(item, "mount_point")) for item in _objects(row, "file_system_mounts")
+    ]
+    if len(names) == len(mounts) == 1:
+        return [FileSystem(id=mounts[0][0], name=_clean(names[0]), mount_point=mounts[0][1])]
+    by_id = {item["id"]: item["name"] for item in known}
+    attached = [FileSystem(id=key, name=by_id.get(key), mount_point=path) for key, path in mounts]
+    if any(item["name"] is None for item in attached):
+        return attached  # which of the names is whose cannot be told
+    mounted = {item["name"] for item in attached}
+    by_name = {item["name"]: item for item in known}
+    unknown = FileSystem(id=None, name=None, mount_point=None)
+    for name in (_clean(name) for name in names):
+        if name not in mounted:
+            attached.append(FileSystem(**{**by_name.get(name, unknown), "name": name}))  # type: ignore[typeddict-item]
+    return attached
+
+
+def _tags(row: dict[str, t.Any]) -> dict[str, str]:
+    tags = {}
+    for item in _objects(row, "tags"):
+        key = _text(item, "key", "tags.key")
+        if key is None:
+            raise Malformed("`tags` holds one without a key")
+        tags[key] = _text(item, "value", "tags.value") or ""
+    return tags
+
+
+def _text(row: t.Mapping[str, t.Any], key: str, label: str = "") -> str | None:
+    value = row.get(key)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise Malformed(f"`{label or key}` is not a string")
+    return _clean(value)
+
+
+def _clean(text: str) -> str:
+    # JSON can spell half a surrogate pair, which cannot be written to a terminal or a file.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _address(row: t.Mapping[str, t.Any], key: str) -> str | None:
+    text = _text(row, key)
+    address = None if text is None else plain_address(text)
+    if text is not None and address is None:
+        raise Malformed(f"`{key}` is no address of a host")
+    return address
+
+
+def plain_address(text: str) -> str | None:
+    """The address of one host in its usual spelling, or None. It is fit for a command line."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    # 0.0.0.0 would be this machine; a zone (fe80::1%eth0) may hold any character at all.
+    if address.is_unspecified or address.is_multicast or getattr(address, "scope_id", None):
+        return None
+    return str(address)
+
+
+def _object(row: t.Mapping[str, t.Any], key: str, label: str = "") -> dict[str, t.Any]:
+    value = row.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Malformed(f"`{label or key}` is not an object")
+    return value
+
+
+def _list(row: t.Mapping[str, t.Any], key: str) -> list[t.Any]:
+    value = row.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Malformed(f"`{key}` is not a list")
+    return value
+
+
+def _objects(row: t.Mapping[str, t.Any], key: str) -> list[dict[str, t.Any]]:
+    items = _list(row, key)
+    if not all(isinstance(item, dict) for item in items):
+        raise Malformed(f"`{key}` is not a list of objects")
+    return items
+
+
+def _label(row: t.Any, position: int) -> str:
+    for key in ("id", "name"):
+        value = row.get(key) if isinstance(row, dict) else None
+        if isinstance(value, str) and value:
+            return quoted(value)
+    return f"instance {position + 1} of the answer"
+
+
+# --- which nodes -------------------------------------------------------------------------------------------------------
+
+
+def filtered(
+    nodes: t.Iterable[Node], regions: t.Sequence[str], instance_types: t.Sequence[str], names: t.Sequence[str]
+) -> list[Node]:
+    """Nodes that match one pattern of each list that has any. `names` match the name or the host name."""
+
+    def matches(patterns: t.Sequence[str], *values: str | None) -> bool:
+        return not patterns or any(fnmatchcase(value or "", pattern) for value in values for pattern in patterns)
+
+    return [
+        node
+        for node in nodes
+        if matches(regions, node["region"])
+        and matches(instance_types, node["instance_type"])
+        and matches(names, node["name"], node["hostname"])
+    ]
+
+
+def with_status(nodes: t.Iterable[Node], statuses: t.Collection[str], notes: Notes) -> list[Node]:
+    """Nodes in the wanted statuses; of the others the reader hears, aloud of those that may come back."""
+    wanted: list[Node] = []
+    absent: list[str] = []
+    gone: list[str] = []
+    for node in nodes:
+        if node["status"] in statuses:
+            wanted.append(node)
+        else:
+            entry = f"{quoted(node['name'] or node['hostname'] or node['id'] or '')} ({quoted(node['status'] or 'no status')})"
+            (gone if node["status"] in GONE else absent).append(entry)
+    if absent:
+        notes.warnings.append(f"Left out, because not in a wanted status ({', '.join(statuses)}): {listed(sorted(absent))}.")
+    if gone:
+        notes.remarks.append(f"Left out, because gone: {listed(sorted(gone))}.")
+    return wanted
+
+
+# --- names and roles ---------------------------------------------------------------------------------------------------
+
+
+def named(nodes: t.Iterable[Node], sources: t.Sequence[str], notes: Notes) -> list[tuple[str, Node]]:
+    """Each node with a host name that no other has, whatever order the nodes come in."""
+    refused: list[str] = []
+    by_name: dict[str, list[Node]] = {}
+    for node in nodes:
+        by_name.setdefault(_first_name(node, sources, refused), []).append(node)
+    if refused:
+        notes.warnings.append(f"Not usable as names of hosts, so the next source is used: {listed(sorted(refused))}.")
+    shared = sorted(name for name, owners in by_name.items() if len(owners) > 1)
+    if shared:
+        notes.warnings.append(
+            f"Shared by several instances, so each gets a part of its id appended: {listed([quoted(name) for name in shared])}."
+        )
+    return _with_distinct_names(by_name)
+
+
+def _with_distinct_names(by_name: t.Mapping[str, t.Sequence[Node]]) -> list[tuple[str, Node]]:
+    result = [(name, owners[0]) for name, owners in by_name.items() if len(owners) == 1]
+    rest = [(name, node) for name, owners in by_name.items() if len(owners) > 1 for node in owners]
+    taken = {name for name, _node in result}
+    # A part of the id may already be somebody's name, or the same for two: then all of the id, which is nobody else's.
+    for spell in (lambda name, node: f"{name}-{node['id'][:8]}", lambda name, node: f"{name}-{node['id']}"):
+        spelled = [(spell(name, node), name, node) for name, node in rest]
+        count: dict[str, int] = {}
+        for new, _name, _node in spelled:
+            count[new] = count.get(new, 0) + 1
+        usable = {new for new, times in count.items() if times == 1 and new not in taken}
+        result += [(new, node) for new, _name, node in spelled if new in usable]
+        rest = [(name, node) for new, name, node in spelled if new not in usable]
+        taken |= usable
+    return result + [(t.cast(str, node["id"]), node) for _name, node in rest]
+
+
+def _first_name(node: Node, sources: t.Sequence[str], refused: list[str]) -> str:
+    for source in sources:
+        value = t.cast(str | None, node[source])  # type: ignore[literal-required]
+        if value is None:
+            continue
+        if is_host_name(value):
+            return value
+        refused.append(f"{quoted(value)} ({source} of {node['id']})")
+    return t.cast(str, node["id"])
+
+
+def is_host_name(text: str) -> bool:
+    """Whether `text` can name a host, of the network and of an inventory."""
+    return len(text) <= 253 and _HOST_NAME.fullmatch(text) is not None and text not in RESERVED_NAMES
+
+
+def with_roles(
+    pairs: t.Iterable[tuple[str, Node]], overrides: t.Mapping[str, str], in_cluster: bool, notes: Notes
+) -> list[Host]:
+    """Hosts in natural order of their names. The first pattern of `overrides` that matches a name decides."""
+    hosts = []
+    guessed = []
+    for name, node in pairs:
+        role = next((role for pattern, role in overrides.items() if fnmatchcase(name, pattern)), None)
+        if role is None:
+            role, known = role_of(node, in_cluster)
+            if not known:
+                guessed.append(name)
+        hosts.append(Host(name, role, node))
+    if guessed:
+        notes.warnings.append(
+            "Taken for compute nodes, because neither the API nor the name says what they are "
+            f"(role_overrides can): {listed(sorted(guessed, key=natural))}."
+        )
+    return sorted(hosts, key=lambda host: natural(host.name))
+
+
+def role_of(node: Node, in_cluster: bool) -> tuple[str, bool]:
+    """The role, and whether there is ground for it. `in_cluster`: the node is known to belong to a 1-Click Cluster.
+
+    Names differ from one generation of clusters to the next, so the GPUs count first. Only a head node has none in a
+    cluster; a CPU instance elsewhere in the account may be anything, and its name decides.
+    """
+    gpus = node["gpus"] if node["gpus"] is not None else gpus_of_type(node["instance_type"])
+    called_head = any(says_head(node[key]) for key in ("name", "hostname"))
+    if gpus is None:
+        if called_head:
+            return HEAD, True
+        if any(_CPU_WORD.search((node[key] or "").lower()) for key in ("name", "hostname")):
+            return GENERIC_CPU, True
+        return COMPUTE, False
+    if gpus > 0:
+        return COMPUTE, True
+    return (HEAD if in_cluster or called_head else GENERIC_CPU), True
+
+
+def gpus_of_type(instance_type: str | None) -> int | None:
+    """GPUs by the name of an instance type (gpu_8x_h100_sxm5gdr, cpu_4x_general); None if it does not say."""
+    match = _GPU_TYPE.match(instance_type or "")
+    if match:
+        return int(match.group(1))
+    return 0 if _CPU_TYPE.match(instance_type or "") else None
+
+
+def says_head(name: str | None) -> bool:
+    """Whether a name holds a word for a head node."""
+    return _HEAD_WORD.search((name or "").lower()) is not None
+
+
+def instance_variable(host: Host, secrets: t.Mapping[str, str]) -> dict[str, t.Any]:
+    """The one variable of a host that says what it is."""
+    return {**host.node, "role": host.role, **secrets}
+
+
+def group_name(dimension: str, value: str | None) -> str:
+    """Name of an extra group, such as onecc_region_us_east_1."""
+    return f"{GROUP}_{dimension}_" + re.sub(r"[^0-9A-Za-z_]", "_", value or "unknown")
+
+
+# --- words -------------------------------------------------------------------------------------------------------------
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """Sorts node-2 before node-10."""
+    parts = re.split(r"([0-9]+)", text)  # every second one is a number
+    return [(int(part), "") if i % 2 else (-1, part) for i, part in enumerate(parts)] + [(-1, text)]
+
+
+def quoted(text: str) -> str:
+    """A string of the API inside a message: on one line, nothing for a terminal to act on, not endless."""
+    shown = "".join(char if char.isprintable() else "?" for char in text[:100])
+    return f"'{shown}'" if shown != text or not re.fullmatch(r"[0-9A-Za-z._-]+", shown) else shown
+
+
+def listed(items: t.Sequence[str], limit: int = 10) -> str:
+    """A list that stays readable with 5,000 items."""
+    more = len(items) - limit
+    return ", ".join(items[:limit]) + (f" and {more} more" if more > 0 else "")

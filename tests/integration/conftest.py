@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lab for the tests that need machines, and the way to run playbooks and commands against it.
+
+The lab has two head nodes and one compute node, and ends with the tests. To keep working with one that is up, name it:
+`ONECC_TEST_LAB=default pytest tests/integration`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(CHECKOUT / "tests" / "lab"))
+
+# A node boots in 20 s alone on an emulated processor, and in minutes on a busy computer.
+BOOT_SECONDS = 600
+
+
+@dataclass
+class Run:
+    """A playbook's end: exit status, all it printed, and the report by host."""
+
+    rc: int
+    output: str
+    hosts: dict[str, dict]
+
+    def status(self, host: str) -> str:
+        return self.hosts[host]["status"]
+
+    def drift(self, host: str) -> set[tuple[str, str]]:
+        """Kind and name of what differs now."""
+        return {(item["kind"], item["name"]) for item in self.hosts[host]["drift"]}
+
+    def mended(self, host: str) -> set[tuple[str, str]]:
+        """Kind and name of what differed and no longer does."""
+        return {(item["kind"], item["name"]) for item in self.hosts[host]["mended"]}
+
+    def messages(self, host: str) -> str:
+        entry = self.hosts[host]
+        return "\n".join([entry["message"], *(item["message"] for item in entry["drift"])])
+
+
+class Lab:
+    """A running lab, as a user has it before them."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+        exports = subprocess.run([*self.command, "env"], check=True, capture_output=True, text=True).stdout
+        self.environ = {
+            **os.environ,
+            "ANSIBLE_HOME": str(folder / "ansible"),
+            **dict(shlex.split(line)[1].split("=", 1) for line in exports.splitlines()),
+        }
+
+    @property
+    def command(self) -> list[str]:
+        return [str(CHECKOUT / "tests" / "lab" / "onecc-lab"), "--name", self.name]
+
+    def ssh(self, node: str, script: str, check: bool = True) -> str:
+        """Runs a script as root on a node, and returns what it printed."""
+        done = subprocess.run(
+            [*self.command, "ssh", node, "sudo bash -euo pipefail -s"],
+            input=script, capture_output=True, text=True, timeout=BOOT_SECONDS, check=False,
+        )
+        assert done.returncode == 0 or not check, f"{node}: {script}\n{done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def start(self, playbook: str, *arguments: str, **environ: str) -> subprocess.Popen:
+        """Starts a playbook in the background."""
+        return subprocess.Popen(
+            [str(Path(sys.executable).parent / "ansible-playbook"), f"playbooks/{playbook}.yml", *arguments],
+            cwd=CHECKOUT, env={**self.environ, **environ}, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+
+    def run(self, playbook: str, *arguments: str) -> Run:
+        """Runs a playbook to its end."""
+        report = self.folder / "report.json"
+        report.unlink(missing_ok=True)
+        process = self.start(playbook, *arguments, ONECC_REPORT=str(report))
+        output, _none = process.communicate(timeout=1800)
+        hosts = json.loads(report.read_text())["hosts"] if report.exists() else {}
+        return Run(process.returncode, output, hosts)
+
+    def site(self, *arguments: str) -> Run:
+        return self.run("site", *arguments)
+
+    def verify(self, *arguments: str) -> Run:
+        return self.run("verify", *arguments)
+
+    def machine(self, node: str):
+        """The machine behind a node, to pull its plug."""
+        from onecc_lab import lab
+
+        return lab.find_machine(self.name, node)
+
+    def boot(self, node: str) -> None:
+        """Gives a node its power back, and waits until it answers."""
+        machine = self.machine(node)
+        machine.boot()
+        deadline = time.monotonic() + BOOT_SECONDS
+        while machine.status() != "active":
+            assert time.monotonic() < deadline, f"{node} did not boot within {BOOT_SECONDS} s"
+            time.sleep(0.5)
+
+
+@pytest.fixture(scope="session")
+def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab whose nodes nobody has configured; already configured where ONECC_TEST_LAB names one that was."""
+    name, folder = os.environ.get("ONECC_TEST_LAB", ""), tmp_path_factory.mktemp("lab")
+    if name:
+        yield Lab(name, folder)
+        return
+    own = Lab.__new__(Lab)
+    own.name = "integration"
+    try:
+        subprocess.run([*own.command, "down"], check=True)  # what a run that was killed may have left
+        subprocess.run([*own.command, "up", "--heads", "2", "--compute", "1"], check=True)
+        yield Lab(own.name, folder)
+    finally:
+        subprocess.run([*own.command, "down"], check=True)
+
+
+@pytest.fixture(scope="session")
+def converged_lab(bare_lab: Lab) -> Lab:
+    """The lab after its first site.yml."""
+    first = bare_lab.site()
+    assert first.rc == 0, first.output
+    return bare_lab
+
+
+@pytest.fixture
+def lab(converged_lab: Lab) -> Iterator[Lab]:
+    """The lab in state, before the test; what a test leaves behind is mended for the next one."""
+    yield converged_lab
+
+
+NODE = "1cc-node-1"
+HEAD = "1cc-head-1"
+OTHER_HEAD = "1cc-head-2"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--moments", type=int, default=0, help="power cuts to try, up to 21; a few without it")

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One virtual machine: a folder with its disks and description, and the processes that run while it has power.
+
+Everything a machine is lies in its folder, so any program of the same user may open it: the API server, the command
+line and a test see the same machine.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .qemu import Drive, Hardware, Network, arguments, qmp
+
+START_SECONDS = 20.0
+"""How long QEMU may take from its start to its first sign of life (not: the guest)."""
+MARK = "ONECC_LAB_MACHINE"
+"""Environment variable of every process of a machine, its folder: by it strays are found, and nothing else is ended."""
+VIRTIOFSD = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd")
+
+
+class MachineError(Exception):
+    """A machine could not do what was asked; the message says why."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a machine is, as kept in `machine.json`."""
+
+    id: str
+    hostname: str
+    compute: bool
+    public: str | None
+    private: str
+    hardware: Hardware
+    share_sources: tuple[str, ...]
+    """Folder of this computer behind each share, in the order of `hardware.shares`."""
+    drive_bytes: int
+
+
+def load(text: str) -> Description:
+    """A description from its JSON."""
+    raw = json.loads(text)
+    hardware = raw["hardware"]
+    return Description(
+        **(
+            raw
+            | {
+                "share_sources": tuple(raw["share_sources"]),
+                "hardware": Hardware(
+                    **(
+                        hardware
+                        | {
+                            "kernel": Path(hardware["kernel"]),
+                            "private": Network(**hardware["private"]),
+                            "rails": tuple(Network(**rail) for rail in hardware["rails"]),
+                            "drives": tuple(Drive(**drive) for drive in hardware["drives"]),
+                            "shares": tuple(hardware["shares"]),
+                        }
+                    )
+                ),
+            }
+        )
+    )
+
+
+def dump(description: Description) -> str:
+    """The JSON of a description."""
+    return json.dumps(asdict(description), indent=2, default=str) + "\n"
+
+
+def console_status(console: str) -> str:
+    """What a running machine's console tells of it: `booting`, or `active` once SSH answers."""
+    last = "starting"
+    for line in console.splitlines():
+        _before, found, word = line.partition("onecc-lab: ")
+        if found and word.strip() in ("starting", "ready", "stopping"):
+            last = word.strip()
+    return "active" if last == "ready" else "booting"
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
+    """Replaces a file, so that a reader (or a kill in between) sees the old or the new text and nothing else."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    partial.chmod(mode)
+    partial.replace(path)
+
+
+def marked(prefix: str) -> list[int]:
+    """Processes of the machines in folders that start with `prefix`. A zombie has no environment, so it does not count."""
+    wanted = f"{MARK}={prefix}".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if any(item.startswith(wanted) for item in path.read_bytes().split(b"\0")):
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def kill(pids: list[int]) -> None:
+    """SIGKILL to processes that were found to be the lab's own."""
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def kill_marked(prefix: str) -> None:
+    """Ends every process of the machines in folders that start with `prefix`, and waits until none is left."""
+    deadline = time.monotonic() + 30
+    while pids := marked(prefix):
+        if time.monotonic() > deadline:
+            raise MachineError(f"processes {pids} of {prefix} do not end after SIGKILL (stuck in the kernel?).")
+        kill(pids)
+        time.sleep(0.02)
+
+
+class Machine:
+    """A machine by its folder, which has to be an absolute path."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def description(self) -> Description:
+        """What the machine is, read anew at each use: another program may have changed it."""
+        return load((self.folder / "machine.json").read_text())
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def pid(self) -> int | None:
+        """Id of the machine's QEMU, or None without power. A process that merely got the same id is not taken for it."""
+        file = self.folder / "qemu.pid"
+        try:
+            pid = int(file.read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            return None
+        return pid if str(file).encode() in command else None
+
+    def status(self) -> str:
+        """`active`, `booting` or `unhealthy`, as the API names them."""
+        if (self.folder / "restarting").exists():
+            return "booting"
+        if self.pid() is None:
+            return "unhealthy"
+        try:
+            return console_status((self.folder / "console").read_text(errors="replace"))
+        except OSError:
+            return "booting"
+
+    def boot(self) -> None:
+        """Switches the machine on; does nothing if it is. Returns when QEMU runs, long before the guest is up."""
+        with self._locked():
+            if self.pid() is not None:
+                return
+            # A file server may be left of a QEMU that was ended from elsewhere.
+            kill_marked(str(self.folder))
+            description = self.description
+            environment = os.environ | {MARK: str(self.folder)}
+            for name in ("console", "qemu.pid"):
+                (self.folder / name).unlink(missing_ok=True)
+            for number, source in enumerate(description.share_sources):
+                self._serve_share(number, source, environment)
+            log = self.folder / "qemu.log"
+            with log.open("wb") as out:
+                process = subprocess.Popen(
+                    arguments(description.hardware, self.folder / "qemu.pid"),
+                    cwd=self.folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            deadline = time.monotonic() + START_SECONDS
+            while self.pid() is None:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    kill_marked(str(self.folder))
+                    raise MachineError(
+                        f"QEMU of {description.hostname} did not start: {log.read_text(errors='replace').strip() or 'no message'}"
+                    )
+                time.sleep(0.01)
+
+    def _serve_share(self, number: int, source: str, environment: Mapping[str, str]) -> None:
+        """Starts the file server behind one persistent file system; it ends with the machine's QEMU."""
+        program = next((path for path in VIRTIOFSD if Path(path).exists()), None)
+        if program is None:
+            raise MachineError(f"no virtiofsd among {', '.join(VIRTIOFSD)}; install the package that brings it.")
+        path = self.folder / f"share-{number}.sock"
+        path.unlink(missing_ok=True)
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            try:
+                listener.bind(f"/proc/self/fd/{folder}/{path.name}")
+            finally:
+                os.close(folder)
+            listener.listen(1)
+            command = [program, f"--fd={listener.fileno()}", "-o", f"source={source}", "-o", "cache=auto", "-o", "sandbox=chroot"]
+            command += ["-o", "xattr", "-o", "flock", "-o", "posix_lock", "--rlimit-nofile=0"]
+            if os.geteuid() != 0:
+                # The files keep the owners they have in the guest, as subordinate ids of this user.
+                command = ["unshare", "--user", "--map-root-user", "--map-auto", "--", *command]
+            with (self.folder / f"share-{number}.log").open("wb") as out:
+                subprocess.Popen(
+                    command,
+                    cwd=self.folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[listener.fileno()],
+                    start_new_session=True,
+                )
+
+    def cut(self) -> None:
+        """Cuts the power: no shutdown, nothing flushed. Does nothing to a machine without power."""
+        with self._locked():
+            if (pid := self.pid()) is not None:
+                kill([pid])
+            kill_marked(str(self.folder))
+
+    def shut_down(self, seconds: float) -> None:
+        """Presses the power button and waits for the guest to switch itself off; cuts the power after `seconds`."""
+        deadline = time.monotonic() + seconds
+        if self.pid() is not None:
+            self.qmp("system_powerdown")
+        while self.pid() is not None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.cut()
+
+    def qmp(self, command: str, values: Mapping[str, object] | None = None) -> Any:
+        """One command to the machine's QEMU, such as `qmp("system_reset")`; returns its answer."""
+        return qmp(self.folder, command, values)
+
+    def throttle(self, bytes_per_second: int) -> None:
+        """Limits each NVMe drive of the running machine; 0 lifts the limit. It ends with the next power cut."""
+        for number, drive in enumerate(self.description.hardware.drives):
+            if drive.attached:
+                limits = dict.fromkeys(("bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"), 0)
+                self.qmp("block_set_io_throttle", {"device": f"nvme{number}", "bps": bytes_per_second} | limits)
+
+    def _change_drives(self, serial: str, change: Any) -> None:
+        with self._locked():
+            description = self.description
+            drives = description.hardware.drives
+            if serial not in [drive.serial for drive in drives if drive.attached]:
+                plugged = ", ".join(drive.serial for drive in drives if drive.attached) or "none"
+                raise MachineError(f"{description.hostname} has no drive {serial!r}. Plugged in: {plugged}.")
+            changed = tuple(change(drive) if drive.serial == serial else drive for drive in drives)
+            text = dump(replace(description, hardware=replace(description.hardware, drives=changed)))
+            write_atomically(self.folder / "machine.json", text)
+
+    def detach(self, serial: str) -> None:
+        """Takes a drive out, from the next `boot` on; its data are kept."""
+        self._change_drives(serial, lambda drive: replace(drive, attached=False))
+
+    def replace_drive(self, serial: str) -> str:
+        """Puts an empty drive in the place of another, from the next `boot` on; returns its serial."""
+        base, _dash, version = serial.partition("-")
+        fresh = f"{base}-{int(version or 0) + 1}"
+
+        def change(drive: Drive) -> Drive:
+            file = f"{fresh}.raw"
+            self.make_drive(file, self.description.drive_bytes)
+            return replace(drive, serial=fresh, file=file)
+
+        self._change_drives(serial, change)
+        return fresh
+
+    def make_drive(self, file: str, size: int) -> None:
+        """Makes an empty, sparse drive of `size` bytes."""
+        with (self.folder / file).open("wb") as drive:
+            drive.truncate(size)
+
+    def destroy(self) -> None:
+        """Cuts the power and deletes the disks."""
+        self.cut()
+        shutil.rmtree(self.folder)

@@ -1,0 +1,159 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+from ansible_collections.onecc.cluster.plugins.callback import report
+from ansible_collections.onecc.cluster.tests.unit.playbook import LOCAL, UNREACHABLE, Playbook, drift
+
+RUNS = pytest.mark.skipif(not os.path.exists("/usr/bin/python3"), reason="/usr/bin/python3 is not here")
+
+
+def item(name: str, role: str = "base", field: str = "installed") -> dict:
+    return {"role": role, "kind": "packages", "name": name, "field": field, "message": f"package {name}"}
+
+
+def seen(*comparisons: tuple[list[str], list[dict]], error: str = "", unreachable: bool = False) -> report.Seen:
+    node = report.Seen()
+    for roles, drift_ in comparisons:
+        node.compared(roles, drift_)
+    node.error, node.unreachable = error, unreachable
+    return node
+
+
+@pytest.mark.parametrize(("node", "status", "drift_", "mended"), [
+    (seen((["base"], [])), "in_state", [], []),
+    (seen((["base"], [item("a")])), "drift", ["a"], []),
+    (seen((["base"], [item("a"), item("b")]), (["base"], [])), "converged", [], ["a", "b"]),
+    (seen((["base"], [item("a"), item("b")]), (["base"], [item("b"), item("c")])), "drift", ["b", "c"], ["a"]),
+    (seen((["base"], []), (["base"], [item("a")])), "drift", ["a"], []),
+    (seen((["base"], [item("a")]), error="apt failed"), "failed", ["a"], []),
+    (seen(error="no route", unreachable=True), "unreachable", [], []),
+    (seen((["base"], [item("a")]), error="no route", unreachable=True), "unreachable", ["a"], []),
+])
+def test_entries(node, status, drift_, mended):
+    entry = report.host_report(node)
+    assert entry["status"] == status
+    assert [found["name"] for found in entry["drift"]] == drift_
+    assert [found["name"] for found in entry["mended"]] == mended
+    assert entry["message"] == node.error
+
+
+def test_a_comparison_of_one_role_says_nothing_of_the_others():
+    node = seen((["base", "raid"], [item("a"), item("b", "raid")]), (["base"], []))
+    entry = report.host_report(node)
+    assert entry["status"] == "drift"
+    assert [found["name"] for found in entry["drift"]] == ["b"] and [found["name"] for found in entry["mended"]] == ["a"]
+
+
+def test_another_field_of_a_resource_is_another_difference():
+    node = seen((["base"], [item("a")]), (["base"], [item("a", field="version")]))
+    entry = report.host_report(node)
+    assert [found["field"] for found in entry["mended"]] == ["installed"]
+    assert [found["field"] for found in entry["drift"]] == ["version"]
+
+
+def test_lines():
+    entry = {"status": "failed", "drift": [item("a")], "mended": [item("b", "raid")], "message": "apt failed\nof two lines"}
+    assert report.lines("node", 6, entry) == [
+        "node    failed",
+        "          + raid: package b",
+        "          - base: package a",
+        "          ! apt failed",
+        "          ! of two lines",
+    ]
+
+
+@pytest.mark.parametrize("status", ["in_state", "converged", "drift", "failed", "unreachable"])
+def test_every_status_has_words_and_a_colour(status):
+    assert report.lines("n", 1, {"status": status, "drift": [], "mended": [], "message": ""}) == [f"n  {report.WORDS[status]}"]
+    assert status in report.COLOURS
+
+
+@pytest.mark.parametrize(("result", "error"), [
+    ({"msg": " no space \n"}, "no space"),
+    ({}, "a task failed without a message"),
+    ({"msg": "One or more items failed", "results": [{"msg": "a"}, {"failed": True, "msg": "b"}, {"failed": True, "msg": "c"}]}, "b\nc"),
+    ({"msg": "x", "results": []}, "x"),
+    ({"msg": 5}, "5"),
+])
+def test_errors(result, error):
+    assert report.error_of(result) == error
+
+
+# Real runs
+
+
+@RUNS
+def test_a_run_with_a_node_of_each_status(tmp_path):
+    wanted = {"directories": [{"path": "{{ wanted }}", "owner": str(os.getuid()), "group": str(os.getgid())}]}
+    tasks = [
+        drift(state=wanted),
+        {
+            "when": "mend is defined",
+            "block": [{"ansible.builtin.command": "false", "when": "mend == 'rescue'"}],
+            "rescue": [{"ansible.builtin.debug": {"msg": "rescued"}}],
+        },
+        {
+            "when": "inventory_hostname == 'fails'",
+            "block": [{"ansible.builtin.command": "no-such-program"}],
+            "always": [{"ansible.builtin.debug": {"msg": "tidied up"}}],
+        },
+        {"ansible.builtin.file": {"path": "{{ wanted }}", "state": "directory", "mode": "{{ mode | default('0755') }}"}, "when": "mend is defined"},
+        # By its short name.
+        {"drift": {"state": wanted, "required": True}},
+    ]
+    (tmp_path / "there").mkdir(mode=0o755)
+    (tmp_path / "there").chmod(0o755)
+    hosts = {
+        "fine": f"{LOCAL} wanted={tmp_path}/there",
+        "mends": f"{LOCAL} wanted={tmp_path}/made mend=now",
+        "rescues": f"{LOCAL} wanted={tmp_path}/there mend=rescue",
+        "differs": f"{LOCAL} wanted={tmp_path}/nowhere",
+        "rescues-and-differs": f"{LOCAL} wanted={tmp_path}/here mend=rescue mode=0700",
+        "fails": f"{LOCAL} wanted={tmp_path}/nowhere",
+    }
+    if shutil.which("ssh"):
+        hosts["away"] = UNREACHABLE + " wanted=/"
+    playbook = Playbook(tmp_path, hosts, tasks, collections=["onecc.cluster"])
+    done = playbook.run()
+    found = playbook.hosts()
+    assert {host: entry["status"] for host, entry in found.items()} == {
+        "fine": "in_state", "mends": "converged", "rescues": "in_state", "differs": "drift",
+        "rescues-and-differs": "drift", "fails": "failed",
+        **({"away": "unreachable"} if "away" in hosts else {}),
+    }, done.stdout
+    assert done.returncode == (4 if "away" in hosts else 2)
+    assert found["mends"]["mended"][0]["name"] == f"{tmp_path}/made" and found["mends"]["drift"] == []
+    assert found["differs"]["drift"][0]["message"] == f"directory {tmp_path}/nowhere does not exist"
+    assert "Error executing command" in found["fails"]["message"] and found["fails"]["drift"]
+    if "away" in hosts:
+        assert found["away"]["drift"] == [] and "127.0.0.1" in found["away"]["message"]
+    whole = json.loads(playbook.report.read_text())
+    assert (whole["schema"], whole["playbook"]) == (1, "play.yml")
+    table = done.stdout.partition("DECLARED STATE")[2]
+    assert [line.split()[0] for line in table.splitlines() if line and not line.startswith((" ", "*"))] == sorted(hosts)
+    assert "brought to state" in table and "in state" in table
+
+
+@RUNS
+def test_a_playbook_without_a_comparison_has_no_report(tmp_path):
+    playbook = Playbook(tmp_path, {"node": LOCAL}, [{"ansible.builtin.debug": {"msg": "x"}}])
+    playbook.report.write_text("of an earlier run")
+    done = playbook.run()
+    assert done.returncode == 0
+    assert "DECLARED STATE" not in done.stdout and not playbook.report.exists()
+
+
+@RUNS
+def test_an_error_that_is_ignored_is_none(tmp_path):
+    tasks = [{"ansible.builtin.fail": {"msg": "x"}, "ignore_errors": True}, drift(state={})]
+    playbook = Playbook(tmp_path, {"node": LOCAL}, tasks)
+    assert playbook.run().returncode == 0
+    assert playbook.hosts()["node"]["status"] == "in_state"

@@ -1,0 +1,350 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+
+import pytest
+from ansible_collections.onecc.cluster.plugins.module_utils._node import checker
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import (
+    directories,
+    files,
+    kernel_modules,
+    packages,
+    sysctls,
+    units,
+)
+from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Completed
+from ansible_collections.onecc.cluster.tests.unit.captured import Captured, spec, volume
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Captured(tmp_path)
+
+
+def check(kind, machine: Captured, *resources: dict) -> list[tuple]:
+    """What differs: name, field, what it is and what it should be."""
+    found = list(kind.check(machine, list(resources)))
+    assert all(item["name"] in item["message"] for item in found)
+    return [(item["name"], item["field"], item["is"], item["should"]) for item in found]
+
+
+# packages
+
+
+def status(machine: Captured, *paragraphs: str) -> None:
+    machine.write(packages.STATUS, "\n".join(f"{paragraph}\n" for paragraph in paragraphs))
+
+
+def paragraph(name: str, state: str = "install ok installed", version: str = "1.0", architecture: str = "amd64") -> str:
+    return (
+        f"Package: {name}\nStatus: {state}\nPriority: optional\nArchitecture: {architecture}\nMulti-Arch: same\n"
+        f"Version: {version}\nDescription: about {name}\n Status: deinstall ok not-installed\n .\n Version: 9"
+    )
+
+
+def test_an_installed_package(machine):
+    status(machine, paragraph("adduser"), paragraph("mdadm", version="4.2-5ubuntu1"), paragraph("zlib1g"))
+    assert check(packages, machine, {"name": "mdadm"}, {"name": "mdadm", "version": "4.2-5ubuntu1"}) == []
+
+
+@pytest.mark.parametrize("text", [None, "", "Package: mdadm-extra\nStatus: install ok installed\n"])
+def test_an_unknown_package(machine, text):
+    if text is not None:
+        machine.write(packages.STATUS, text)
+    assert check(packages, machine, {"name": "mdadm", "version": None}) == [("mdadm", "installed", False, True)]
+
+
+@pytest.mark.parametrize(("state", "is_"), [
+    ("deinstall ok config-files", False),
+    ("unknown ok not-installed", False),
+    ("install ok half-installed", "half-installed"),
+    ("install ok half-configured", "half-configured"),
+    ("install ok unpacked", "unpacked"),
+    ("install reinstreq half-installed", "half-installed"),
+    ("install ok triggers-pending", "triggers-pending"),
+])
+def test_states_that_are_not_installed(machine, state, is_):
+    status(machine, paragraph("mdadm", state))
+    assert check(packages, machine, {"name": "mdadm", "version": "1.0"}) == [("mdadm", "installed", is_, True)]
+
+
+def test_a_package_on_hold_is_installed(machine):
+    status(machine, paragraph("mdadm", "hold ok installed"))
+    assert check(packages, machine, {"name": "mdadm"}) == []
+
+
+def test_another_version(machine):
+    status(machine, paragraph("mdadm", version="4.1"))
+    assert check(packages, machine, {"name": "mdadm", "version": "4.2"}) == [("mdadm", "version", "4.1", "4.2")]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("state", ["deinstall ok config-files", "unknown ok not-installed", "install ok half-installed"])
+def test_one_package_in_two_architectures(machine, reverse, state):
+    both = [paragraph("libc6"), paragraph("libc6", state, "0.9", "i386")]
+    status(machine, *reversed(both) if reverse else both)
+    assert check(packages, machine, {"name": "libc6", "version": "1.0"}) == []
+
+
+# files and directories
+
+
+ROOT = {"owner": "root", "group": "root"}
+
+
+def owned(machine: Captured, path: str, mode: int) -> dict:
+    """What a path is declared to be when it is as it is now."""
+    os.chmod(machine.path(path), mode)
+    inode = os.stat(machine.path(path))
+    return {"path": path, "owner": str(inode.st_uid), "group": str(inode.st_gid), "mode": f"{mode:04o}"}
+
+
+def file(machine: Captured, content: bytes = b"x\n", mode: int = 0o644) -> dict:
+    machine.write("/etc/x.conf", content)
+    return {**owned(machine, "/etc/x.conf", mode), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def test_a_file_in_state(machine):
+    assert check(files, machine, file(machine)) == []
+    assert check(files, machine, file(machine, b"\xff\r\n")) == []
+
+
+def test_a_file_that_is_not_there(machine):
+    expected = [("/etc/x.conf", "exists", False, True)]
+    declared = {"path": "/etc/x.conf", "sha256": "0", "mode": "0644", **ROOT}
+    assert check(files, machine, declared) == expected
+    machine.write("/etc", "a file where a directory should be")
+    assert check(files, machine, declared) == expected
+
+
+def test_another_content(machine):
+    declared = file(machine)
+    machine.write("/etc/x.conf", "x")
+    (name, field, is_, should), = check(files, machine, declared)
+    assert (name, field) == ("/etc/x.conf", "content")
+    assert is_ == hashlib.sha256(b"x").hexdigest() and should == declared["sha256"]
+
+
+def test_a_link_is_not_a_file(machine):
+    declared = file(machine)
+    os.rename(machine.path("/etc/x.conf"), machine.path("/etc/y.conf"))
+    machine.link("/etc/x.conf", "/etc/y.conf")
+    assert check(files, machine, declared) == [("/etc/x.conf", "type", "other", "file")]
+
+
+@pytest.mark.parametrize(("declared", "differs"), [("0644", False), ("644", False), ("0600", True), ("4644", True)])
+def test_modes(machine, declared, differs):
+    found = check(files, machine, {**file(machine), "mode": declared})
+    assert found == ([("/etc/x.conf", "mode", "0644", f"{int(declared, 8):04o}")] if differs else [])
+
+
+def test_owner_and_group_by_name_and_by_number(machine):
+    declared = file(machine)
+    name = pwd.getpwuid(int(declared["owner"])).pw_name
+    assert check(files, machine, {**declared, "owner": name}) == []
+    number = declared["owner"]
+    assert check(files, machine, {**declared, "owner": "4242"}) == [("/etc/x.conf", "owner", number, "4242")]
+    assert check(files, machine, {**declared, "owner": "nosuchuser"}) == [("/etc/x.conf", "owner", name, "nosuchuser")]
+    assert check(files, machine, {**declared, "group": "4242"}) == [("/etc/x.conf", "group", declared["group"], "4242")]
+
+
+def test_a_number_without_a_name_stays_a_number(machine, monkeypatch):
+    declared = file(machine)
+    monkeypatch.setattr(pwd, "getpwuid", lambda _uid: {}["no such user"])
+    found = check(files, machine, {**declared, "owner": "somebody"})
+    assert found == [("/etc/x.conf", "owner", declared["owner"], "somebody")]
+
+
+def test_a_directory(machine):
+    os.makedirs(machine.path("/srv/data"))
+    declared = owned(machine, "/srv/data", 0o755)
+    assert check(directories, machine, declared) == []
+    assert check(directories, machine, {**declared, "mode": "1777"}) == [("/srv/data", "mode", "0755", "1777")]
+
+
+def test_a_directory_that_is_none(machine):
+    declared = {"path": "/srv/data", "mode": "0755", **ROOT}
+    assert check(directories, machine, declared) == [("/srv/data", "exists", False, True)]
+    machine.write("/srv/data", "")
+    assert check(directories, machine, declared) == [("/srv/data", "type", "other", "directory")]
+    os.remove(machine.path("/srv/data"))
+    os.makedirs(machine.path("/mnt/data"))
+    machine.link("/srv/data", "/mnt/data")
+    assert check(directories, machine, declared) == [("/srv/data", "type", "other", "directory")]
+
+
+# units
+
+
+NAMES = ("a.service", "b.timer")
+
+
+def answer(machine: Captured, *blocks: tuple[str, str, str]) -> None:
+    """What `systemctl show` says of each unit: LoadState, ActiveState and UnitFileState."""
+    text = "\n".join(f"LoadState={load}\nActiveState={active}\nUnitFileState={enabled}\n" for load, active, enabled in blocks)
+    machine.answers["systemctl"] = Completed(0, text)
+
+
+def unit(machine: Captured, found: tuple[str, str, str], **declared: bool) -> list[tuple]:
+    answer(machine, found)
+    return check(units, machine, {"name": "a.service", "enabled": None, "active": None, **declared})
+
+
+def test_units_are_asked_for_at_once(machine):
+    answer(machine, ("loaded", "active", "enabled"), ("loaded", "inactive", "disabled"))
+    declared = [{"name": name, "enabled": True, "active": True} for name in NAMES]
+    assert check(units, machine, *declared) == [("b.timer", "enabled", False, True), ("b.timer", "active", False, True)]
+    (argv,) = machine.ran
+    assert argv[0] == "systemctl" and argv[-3:] == ("--", *NAMES)
+
+
+@pytest.mark.parametrize(("state", "enabled", "differs"), [
+    ("enabled", True, False), ("enabled", False, True),
+    ("enabled-runtime", True, False), ("alias", True, False), ("generated", True, False),
+    ("disabled", True, True), ("disabled", False, False),
+    ("masked", True, True), ("masked", False, False),
+    ("static", True, False), ("static", False, False), ("indirect", True, False), ("indirect", False, False),
+    ("", True, True), ("", False, False),
+])
+def test_enabled(machine, state, enabled, differs):
+    found = unit(machine, ("masked" if state == "masked" else "loaded", "inactive", state), enabled=enabled)
+    assert found == ([("a.service", "enabled", not enabled, enabled)] if differs else [])
+
+
+@pytest.mark.parametrize(("state", "is_active"), [
+    ("active", True), ("reloading", True), ("inactive", False), ("failed", False), ("activating", False), ("deactivating", False),
+])
+def test_active(machine, state, is_active):
+    assert unit(machine, ("loaded", state, "enabled"), active=is_active) == []
+    assert unit(machine, ("loaded", state, "enabled"), active=not is_active) == [("a.service", "active", is_active, not is_active)]
+
+
+def test_what_is_not_declared_of_a_unit_does_not_count(machine):
+    assert unit(machine, ("loaded", "failed", "disabled")) == []
+
+
+def test_a_unit_that_is_not_found(machine):
+    assert unit(machine, ("not-found", "inactive", ""), enabled=False) == [("a.service", "exists", False, True)]
+
+
+def test_the_message_of_a_masked_unit(machine):
+    answer(machine, ("masked", "inactive", "masked"))
+    found, = units.check(machine, [{"name": "a.service", "enabled": True, "active": None}])
+    assert found["message"] == "unit a.service is masked, declared is enabled"
+
+
+@pytest.mark.parametrize("text", ["", "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"])
+def test_fewer_answers_than_units(machine, text):
+    machine.answers["systemctl"] = Completed(1, text)
+    found = check(units, machine, *({"name": name, "enabled": True, "active": True} for name in NAMES))
+    assert found[-1] == ("b.timer", "exists", False, True)
+    assert len(found) == (1 if text else 2)
+
+
+# kernel modules
+
+
+def module(name: str) -> dict:
+    return {"name": name, "file": f"/etc/modules-load.d/onecc-{name}.conf", "content": f"{name}\n"}
+
+
+@pytest.mark.parametrize("name", ["nvme-tcp", "nvme_tcp"])
+def test_a_loaded_module_by_either_spelling(machine, name):
+    machine.write("/sys/module/nvme_tcp/refcnt", "0\n")
+    machine.write(module(name)["file"], f"{name}\n")
+    assert check(kernel_modules, machine, module(name)) == []
+
+
+def test_a_module_that_is_not_loaded(machine):
+    machine.write(module("nvme-tcp")["file"], "nvme-tcp\n")
+    assert check(kernel_modules, machine, module("nvme-tcp")) == [("nvme-tcp", "loaded", False, True)]
+
+
+@pytest.mark.parametrize("text", [None, "", "other\n", "nvme-tcp"])
+def test_a_module_that_a_boot_forgets(machine, text):
+    machine.write("/sys/module/nvme_tcp/refcnt", "0\n")
+    if text is not None:
+        machine.write(module("nvme-tcp")["file"], text)
+    assert check(kernel_modules, machine, module("nvme-tcp")) == [("nvme-tcp", "at_boot", False, True)]
+
+
+@pytest.mark.parametrize("line", ["kernel/drivers/nvme/host/nvme-tcp.ko", "kernel/drivers/nvme/host/nvme_tcp.ko"])
+def test_a_built_in_module(machine, line):
+    machine.write(f"/lib/modules/{os.uname().release}/modules.builtin", f"kernel/a/b.ko\n{line}\n")
+    machine.write(module("nvme-tcp")["file"], "nvme-tcp\n")
+    assert check(kernel_modules, machine, module("nvme-tcp")) == []
+    machine.write(module("tcp")["file"], "tcp\n")
+    assert check(kernel_modules, machine, module("tcp")) == [("tcp", "loaded", False, True)]
+
+
+# sysctls
+
+
+def sysctl(name: str, value: str) -> dict:
+    return {"name": name, "value": value, "file": "/etc/sysctl.d/90-onecc-x.conf", "content": f"{name} = {value}\n"}
+
+
+@pytest.mark.parametrize(("name", "path"), [
+    ("vm.swappiness", "/proc/sys/vm/swappiness"),
+    ("vm/swappiness", "/proc/sys/vm/swappiness"),
+    ("net.ipv4.conf.eth0/100.forwarding", "/proc/sys/net/ipv4/conf/eth0.100/forwarding"),
+    ("net/ipv4/conf/eth0.100/forwarding", "/proc/sys/net/ipv4/conf/eth0.100/forwarding"),
+])
+def test_the_file_of_a_sysctl(name, path):
+    assert sysctls.proc_path(name) == path
+
+
+@pytest.mark.parametrize(("is_", "should", "differs"), [
+    ("1\n", "1", False), ("1\n", " 1 ", False), ("0\n", "1", True),
+    ("4096\t131072\t6291456\n", "4096 131072 6291456", False),
+    ("4096\t131072\t6291456\n", "4096\t131072\t6291456", False),
+    ("4096\t131072\t6291456\n", "4096 131072", True),
+])
+def test_values(machine, is_, should, differs):
+    declared = sysctl("net.ipv4.tcp_rmem", should)
+    machine.write("/proc/sys/net/ipv4/tcp_rmem", is_)
+    machine.write(declared["file"], declared["content"])
+    found = check(sysctls, machine, declared)
+    assert found == ([("net.ipv4.tcp_rmem", "value", " ".join(is_.split()), " ".join(should.split()))] if differs else [])
+
+
+def test_a_sysctl_that_a_boot_forgets(machine):
+    machine.write("/proc/sys/vm/swappiness", "1\n")
+    assert check(sysctls, machine, sysctl("vm.swappiness", "1")) == [("vm.swappiness", "at_boot", False, True)]
+
+
+def test_a_sysctl_that_the_kernel_does_not_have(machine):
+    declared = sysctl("vm.nothing", "1")
+    machine.write(declared["file"], declared["content"])
+    assert check(sysctls, machine, declared) == [("vm.nothing", "exists", False, True)]
+
+
+# the checker
+
+
+def test_differences_come_with_their_kind_in_the_order_of_the_state(machine):
+    state = {"packages": [{"name": "b"}, {"name": "a"}], "arrays": [], "sysctls": [sysctl("vm.x", "1")]}
+    found = checker.check(machine, state)
+    assert [(item["kind"], item["name"], item["field"]) for item in found] == [
+        ("packages", "b", "installed"), ("packages", "a", "installed"), ("sysctls", "vm.x", "exists"), ("sysctls", "vm.x", "at_boot"),
+    ]
+
+
+def test_arrays_and_mounts_by_the_checker(machine):
+    volume(machine)
+    mount = {"path": "/scratch", "array": spec(), "fstype": "xfs", "options": [], "owner": None, "group": None, "mode": None}
+    found = checker.check(machine, {"arrays": [spec(drives=4)], "mounts": [mount]})
+    assert [(item["kind"], item["name"], item["field"]) for item in found] == [
+        ("arrays", "scratch", "drives"), ("mounts", "/scratch", "unit"), ("mounts", "/scratch", "mounted"),
+    ]
+    assert found[0]["refused"] is True and "refused" not in found[1]
+
+
+def test_a_kind_without_resources_is_not_imported(machine):
+    assert checker.check(machine, {"no_such_kind": []}) == []

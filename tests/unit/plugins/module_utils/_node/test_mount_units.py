@@ -1,0 +1,281 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from ansible_collections.onecc.cluster.plugins.module_utils._node import mount_units
+from ansible_collections.onecc.cluster.tests.unit.captured import FILESYSTEM, Captured, spec, volume
+from hypothesis import given
+from hypothesis import strategies as st
+
+UNIT = "/etc/systemd/system/scratch.mount"
+WANTS = "/etc/systemd/system/multi-user.target.wants/scratch.mount"
+SOURCE = f"/dev/disk/by-uuid/{FILESYSTEM}"
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Captured(tmp_path)
+
+
+def declared(**fields: object) -> dict:
+    """A mount of the array scratch."""
+    return {
+        "path": "/scratch", "array": spec(), "source": None, "fstype": "xfs", "options": ["noatime"], "owner": None, "group": None,
+        "mode": None, **fields,
+    }
+
+
+def export(**fields: object) -> dict:
+    """A mount of something that is not an array."""
+    return declared(**{"path": "/data", "array": None, "source": "10.0.0.2:/data", "fstype": "nfs4", "options": [], **fields})
+
+
+def units(machine: Captured, mount: dict, source: str) -> None:
+    """Writes and enables the unit of a mount."""
+    name = mount_units.unit_name(mount["path"])
+    machine.write(f"{mount_units.UNITS}/{name}", mount_units.unit_text(mount, source))
+    machine.link(f"{mount_units.UNITS}/{mount_units.WANTED_BY}.wants/{name}", f"{mount_units.UNITS}/{name}")
+
+
+def in_state(machine: Captured) -> None:
+    volume(machine)
+    units(machine, declared(), SOURCE)
+    machine.mount("md127", "/scratch")
+    os.makedirs(machine.path("/scratch"))
+    os.chmod(machine.path("/scratch"), 0o1777)
+
+
+def differences(machine: Captured, mount: dict) -> list[dict]:
+    return list(mount_units.check(machine, mount))
+
+
+def fields_of(machine: Captured, mount: dict) -> list[str]:
+    return [item["field"] for item in differences(machine, mount)]
+
+
+# Unit names
+
+
+PAIRS = [
+    ("/", "-.mount"),
+    ("/scratch", "scratch.mount"),
+    ("/mnt/nvme-raid", r"mnt-nvme\x2draid.mount"),
+    ("/lambda/nfs/my_files", "lambda-nfs-my_files.mount"),
+    ("/.hidden", r"\x2ehidden.mount"),
+    ("/a/.b", "a-.b.mount"),
+    ("/a@b", r"a\x40b.mount"),
+    ("/50%", r"50\x25.mount"),
+    ("/ü", r"\xc3\xbc.mount"),
+    ("/a b", r"a\x20b.mount"),
+    ("/a\\b", r"a\x5cb.mount"),
+    ("//a///b/", "a-b.mount"),
+    ("/a:b", "a:b.mount"),
+]
+
+
+@pytest.mark.parametrize(("path", "name"), PAIRS)
+def test_unit_names(path, name):
+    assert mount_units.unit_name(path) == name
+
+
+@pytest.mark.skipif(not shutil.which("systemd-escape"), reason="systemd-escape is not here")
+@given(st.lists(st.text(st.characters(exclude_characters="/\0\n", exclude_categories=["Cs"]), min_size=1, max_size=8).filter(
+    lambda word: word not in (".", "..")), max_size=4))
+def test_unit_names_are_those_of_systemd(words):
+    path = "/" + "/".join(words)
+    command = ["systemd-escape", "--path", "--suffix=mount", "--", path]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert mount_units.unit_name(path) + "\n" == found
+
+
+# Unit texts
+
+
+def test_unit_text():
+    text = mount_units.unit_text(declared(options=["noatime", "nodev"]), SOURCE)
+    assert [line for line in text.splitlines() if "=" in line] == [
+        "Description=/scratch as declared", f"What={SOURCE}", "Where=/scratch", "Type=xfs", "Options=noatime,nodev,nofail",
+        "WantedBy=multi-user.target",
+    ]
+
+
+@pytest.mark.parametrize(("options", "written"), [([], "nofail"), (["nofail"], "nofail"), (["nofail", "ro"], "nofail,ro")])
+def test_nofail_is_always_there_and_once(options, written):
+    assert f"\nOptions={written}\n" in mount_units.unit_text(declared(options=options), SOURCE)
+
+
+def test_percent_signs_are_no_specifiers():
+    text = mount_units.unit_text({**export(), "path": "/50%", "options": ["x-a=%h"]}, "server:/%u")
+    assert "\nWhere=/50%%\n" in text and "\nWhat=server:/%%u\n" in text and "\nOptions=x-a=%%h,nofail\n" in text
+
+
+# What a mount may say
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("path", "scratch"), ("path", "/a/../b"), ("path", "/a b"), ("path", "/a\n"), ("path", "/a/"), ("path", "/$(id)"), ("path", ""),
+    ("mode", "u+w"), ("mode", "99"), ("mode", "0o755"), ("mode", ""),
+    ("fstype", "xfs -o"), ("source", "a b"), ("source", "a\nb"), ("source", "a\\"), ("source", ""),
+])
+def test_invalid_fields(field, value):
+    message = mount_units.invalid({**declared(), field: value})
+    assert message.startswith(f"{field} is {value!r}; allowed is ")
+
+
+@pytest.mark.parametrize("option", ["a,b", "a b", "a\n", "", "a\\"])
+def test_invalid_options(option):
+    assert repr(option) in mount_units.invalid(declared(options=["noatime", option]))
+
+
+@pytest.mark.parametrize("mount", [
+    declared(), declared(path="/"), declared(mode="1777"), declared(mode="755"), export(), declared(source="LABEL=x"),
+    declared(source="//server/share"), declared(options=["vers=4.2", "x-systemd.device-timeout=30s"]),
+])
+def test_valid_mounts(mount):
+    assert mount_units.invalid(mount) is None
+
+
+# Comparing
+
+
+def test_a_mount_in_state(machine):
+    in_state(machine)
+    assert differences(machine, declared()) == []
+    assert machine.ran == []
+
+
+def test_a_mount_before_its_array(machine):
+    machine.drive("nvme0n1", "S1")
+    machine.drive("nvme1n1", "S2")
+    assert fields_of(machine, declared()) == ["mounted"]
+
+
+def test_nothing_mounted(machine):
+    volume(machine)
+    assert fields_of(machine, declared()) == ["unit", "mounted"]
+
+
+def test_a_unit_of_another_text(machine):
+    in_state(machine)
+    machine.write(UNIT, "[Mount]\nWhat=/dev/nvme0n1\n")
+    difference, = differences(machine, declared())
+    assert difference["field"] == "unit" and UNIT in difference["message"]
+
+
+def test_a_unit_that_is_not_enabled(machine):
+    in_state(machine)
+    os.remove(machine.path(WANTS))
+    assert fields_of(machine, declared()) == ["enabled"]
+
+
+def test_a_line_of_fstab(machine):
+    in_state(machine)
+    machine.write("/etc/fstab", "UUID=1 / ext4\n#UUID=2 /scratch xfs\nUUID=3\t/scratch/  xfs\nx\n\nUUID=4 /scratch2 xfs\n")
+    difference, = differences(machine, declared())
+    assert difference["field"] == "fstab" and "UUID=3" in difference["message"]
+
+
+def test_something_else_mounted_there(machine):
+    in_state(machine)
+    machine.drive("nvme5n1", "S5")
+    machine.mount("nvme5n1", "/scratch", "ext4")
+    difference, = differences(machine, declared())
+    assert difference["field"] == "source" and difference["refused"]
+    assert "/dev/nvme5n1 is mounted there, declared is /dev/md127" in difference["message"]
+
+
+def test_what_was_mounted_last_counts(machine):
+    volume(machine)
+    units(machine, declared(), SOURCE)
+    machine.mount("0:44", "/scratch", "tmpfs", source="tmpfs")
+    machine.mount("md127", "/scratch")
+    os.makedirs(machine.path("/scratch"))
+    assert differences(machine, declared()) == []
+
+
+@pytest.mark.parametrize(("options", "missing"), [
+    (["noatime"], []),
+    (["noatime", "nodev", "nosuid"], ["nodev", "nosuid"]),
+    (["attr2"], []),  # an option of the file system
+    (["defaults", "nofail", "_netdev", "x-systemd.device-timeout=30s", "noauto", "user", "comment=x"], []),
+    (["rw", "exec", "suid", "dev", "async", "diratime"], []),
+    (["atime"], ["atime"]),
+])
+def test_options(machine, options, missing):
+    in_state(machine)
+    mount = declared(options=options)
+    machine.write(UNIT, mount_units.unit_text(mount, SOURCE))
+    found = differences(machine, mount)
+    assert [item["field"] for item in found] == (["options"] if missing else [])
+    if missing:
+        assert found[0]["message"].endswith(f"without {', '.join(missing)}")
+
+
+def test_owner_group_and_mode(machine):
+    in_state(machine)
+    os.chmod(machine.path("/scratch"), 0o755)
+    found = differences(machine, declared(mode="1777", owner="nobody"))
+    assert {item["field"] for item in found} == {"mode", "owner"}
+    assert "mode is 0755, declared is 1777" in [item for item in found if item["field"] == "mode"][0]["message"]
+
+
+def test_owner_group_and_mode_that_are_not_declared(machine):
+    in_state(machine)
+    os.chmod(machine.path("/scratch"), 0o700)
+    assert differences(machine, declared()) == []
+
+
+def test_a_mount_that_does_not_answer(machine, monkeypatch):
+    in_state(machine)
+    real = os.stat
+
+    def stat(path, **arguments):
+        if path == machine.path("/scratch"):
+            raise OSError(5, "Input/output error")
+        return real(path, **arguments)
+
+    monkeypatch.setattr(mount_units.os, "stat", stat)
+    difference, = differences(machine, declared())
+    assert difference["refused"] and "/dev/md127" in difference["message"] and "Input/output error" in difference["message"]
+
+
+def test_no_drive_and_no_directory(machine):
+    difference, = differences(machine, declared())
+    assert (difference["field"], difference["is"], difference["should"]) == ("exists", False, True)
+
+
+def test_a_directory_in_place_of_a_volume(machine):
+    os.makedirs(machine.path("/scratch"))
+    os.chmod(machine.path("/scratch"), 0o755)
+    assert differences(machine, declared(mode="0755")) == []
+    assert fields_of(machine, declared(mode="1777")) == ["mode"]
+
+
+def test_a_file_in_place_of_a_directory(machine):
+    machine.write("/scratch", "")
+    assert fields_of(machine, declared()) == ["exists"]
+
+
+def test_an_export(machine):
+    assert fields_of(machine, export()) == ["unit", "mounted"]
+    units(machine, export(), "10.0.0.2:/data")
+    machine.mount("0:50", "/data", "nfs4", source="10.0.0.2:/data")
+    os.makedirs(machine.path("/data"))
+    assert differences(machine, export()) == []
+    assert fields_of(machine, export(source="10.0.0.3:/data")) == ["unit"]
+
+
+def test_targets(machine):
+    volume(machine)
+    assert mount_units.target(machine, export()).source == "10.0.0.2:/data"
+    found = mount_units.target(machine, declared())
+    assert (found.source, found.device, found.directory) == (SOURCE, "/dev/md127", False)
+    found = mount_units.target(machine, declared(array=spec(layout="directory")))
+    assert (found.source, found.device, found.directory) == (None, None, True)

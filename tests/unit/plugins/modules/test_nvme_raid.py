@@ -1,0 +1,281 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, storage
+from ansible_collections.onecc.cluster.plugins.modules import nvme_raid
+from ansible_collections.onecc.cluster.tests.unit.captured import (
+    ARRAY,
+    FILESYSTEM,
+    Captured,
+    md_superblock,
+    spec,
+    volume,
+    xfs_superblock,
+)
+
+RECORD = "/var/lib/onecc/nvme_raid/scratch.json"
+
+
+class Failed(Exception):
+    """What fail_json ends a module with."""
+
+
+class Cut(Exception):
+    """The power is lost."""
+
+
+class Node:
+    """A captured tree whose programs do what they would: make superblocks and file systems. Also the module's half."""
+
+    def __init__(self, machine: Captured, **params: object) -> None:
+        self.machine = machine
+        self.params = spec(**params)
+        self.check_mode = False
+        self.commands: list[list[str]] = []
+        self.cut_after: int | None = None
+
+    def fail_json(self, msg: str, **_fields: object) -> None:
+        raise Failed(msg)
+
+    def run_command(self, argv: list[str], environ_update: dict | None = None) -> tuple[int, str, str]:
+        self.commands.append(argv)
+        getattr(self, argv[0].replace("-", "_").replace(".", "_"))(argv)
+        if self.cut_after is not None and len(self.commands) >= self.cut_after:
+            raise Cut
+        return 0, "", ""
+
+    def option(self, argv: list[str], name: str) -> str:
+        return next(word.partition("=")[2] for word in argv if word.startswith(name + "="))
+
+    def drives(self, argv: list[str]) -> list[str]:
+        return [word.removeprefix("/dev/") for word in argv if word.startswith("/dev/nvme")]
+
+    def md(self, names: list[str]) -> None:
+        self.machine.md("md127", names, self.machine.data("/dev/md127") or bytes(8192))
+
+    def mdadm(self, argv: list[str]) -> None:
+        if "--create" in argv:
+            names = self.drives(argv)
+            for name in names:
+                array, chunk = self.option(argv, "--uuid"), int(self.option(argv, "--chunk"))
+                self.machine.write(f"/dev/{name}", md_superblock(array, "any:scratch", len(names), chunk_kib=chunk))
+            self.md(names)
+        elif "--assemble" in argv:
+            self.md(self.drives(argv))
+        elif "--stop" in argv:
+            self.machine.stop(argv[-1].removeprefix("/dev/"))
+        elif "--zero-superblock" in argv:
+            self.machine.write(argv[-1], bytes(8192))
+
+    def mkfs_xfs(self, argv: list[str]) -> None:
+        uuid = argv[argv.index("-m") + 1].removeprefix("uuid=")
+        self.machine.write("/" + argv[-1].removeprefix(self.machine.root).lstrip("/"), xfs_superblock(uuid))
+
+    def wipefs(self, argv: list[str]) -> None:
+        self.machine.write(argv[-1], bytes(8192))
+
+    def umount(self, argv: list[str]) -> None:
+        lines = (self.machine.text("/proc/self/mountinfo") or "").splitlines(keepends=True)
+        self.machine.write("/proc/self/mountinfo", "".join(line for line in lines if line.split()[4] != argv[-1]))
+
+    def udevadm(self, argv: list[str]) -> None:
+        """Links are made at once here."""
+
+    update_initramfs = udevadm
+
+    def converge(self) -> dict:
+        return nvme_raid.converge(self)
+
+    def ran(self, program: str) -> list[list[str]]:
+        return [argv for argv in self.commands if argv[0] == program]
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    machine = Captured(tmp_path)
+    write = durable.write
+    monkeypatch.setattr(nvme_raid, "Machine", lambda: machine)
+    monkeypatch.setattr(durable, "write", lambda path, text, mode: write(machine.path(path), text, mode))
+    monkeypatch.setattr(durable, "flush", lambda path: None)
+    # The device that /dev/md/NAME leads to, as a path of the machine.
+    monkeypatch.setattr(nvme_raid.os.path, "realpath", realpath(machine, nvme_raid.os.path.realpath))
+    return machine
+
+
+def realpath(machine, real):
+    return lambda path, **arguments: "/dev/md127" if path.startswith("/dev/md/") else real(path, **arguments)
+
+
+def record(machine: Captured) -> dict:
+    return json.loads(machine.text(RECORD))
+
+
+def in_state(machine: Captured, **params: object) -> bool:
+    found = storage.plan(machine, spec(**params))
+    return found.differences == [] and found.steps == []
+
+
+def test_an_array_is_made(machine):
+    for number in range(4):
+        machine.drive(f"nvme{number}n1", f"S{number}")
+    node = Node(machine, chunk_kib=256)
+    result = node.converge()
+    assert (result["changed"], result["layout"], result["device"]) == (True, "array", "/dev/md127")
+    create, = node.ran("mdadm")
+    assert "--level=0" in create and "--chunk=256" in create and "--raid-devices=4" in create and "--homehost=any" in create
+    mkfs, = node.ran("mkfs.xfs")
+    assert mkfs[mkfs.index("-d") + 1] == "su=256k,sw=4" and mkfs[mkfs.index("-L") + 1] == "scratch"
+    assert record(machine)["status"] == "created" and record(machine)["filesystem"] == result["filesystem"]
+    assert in_state(machine, chunk_kib=256)
+    again = Node(machine, chunk_kib=256)
+    assert again.converge()["changed"] is False and again.commands == []
+
+
+def test_a_single_drive_is_made(machine):
+    machine.drive("nvme0n1", "S1")
+    node = Node(machine)
+    result = node.converge()
+    assert (result["layout"], result["device"]) == ("drive", "/dev/nvme0n1")
+    assert node.ran("mdadm") == [] and "-d" not in node.ran("mkfs.xfs")[0]
+    assert in_state(machine)
+
+
+def test_no_drive(machine):
+    result = Node(machine).converge()
+    assert (result["changed"], result["layout"], result["device"], result["filesystem"]) == (False, "directory", "", "")
+
+
+def test_check_mode_only_looks(machine):
+    machine.drive("nvme0n1", "S1")
+    machine.drive("nvme1n1", "S2")
+    node = Node(machine)
+    node.check_mode = True
+    result = node.converge()
+    assert result["changed"] and result["layout"] == "array" and "S1" in result["diff"]["before"]
+    assert node.commands == [] and machine.text(RECORD) is None
+
+
+def test_a_refusal_runs_nothing(machine):
+    machine.drive("nvme0n1", "S1")
+    machine.drive("nvme1n1", "S2")
+    machine.signatures["/dev/nvme1n1"] = [("ext4", "data")]
+    node = Node(machine)
+    with pytest.raises(Failed, match="S2"):
+        node.converge()
+    assert node.commands == [] and machine.text(RECORD) is None
+
+
+def test_the_record_comes_before_the_first_command(machine):
+    machine.drive("nvme0n1", "S1")
+    machine.drive("nvme1n1", "S2")
+    node = Node(machine)
+    node.cut_after = 1
+    with pytest.raises(Cut):
+        node.converge()
+    assert record(machine)["status"] == "creating"
+    assert [drive["serial"] for drive in record(machine)["drives"]] == ["S1", "S2"]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+def test_a_creation_that_is_cut_anywhere_is_taken_up(machine, cut):
+    machine.drive("nvme0n1", "S1")
+    machine.drive("nvme1n1", "S2")
+    node = Node(machine)
+    node.cut_after = cut
+    with pytest.raises(Cut):
+        node.converge()
+    result = Node(machine).converge()
+    assert result["changed"] and result["layout"] == "array" and in_state(machine)
+
+
+@pytest.mark.parametrize("still_allowed", [[ARRAY], []])
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 5, 6, 7])
+def test_a_rebuild_that_is_cut_anywhere_is_taken_up(machine, cut, still_allowed):
+    volume(machine)
+    machine.mount("md127", "/scratch")
+    node = Node(machine, rebuild=[ARRAY])
+    node.cut_after = cut
+    with pytest.raises(Cut):
+        node.converge()
+    Node(machine, rebuild=still_allowed).converge()
+    assert in_state(machine, rebuild=still_allowed)
+    assert record(machine)["uuid"] != ARRAY
+
+
+def test_a_rebuild_lets_go_of_the_old_array_first(machine):
+    volume(machine)
+    machine.mount("md127", "/scratch")
+    machine.drive("nvme7n1", "S7")
+    node = Node(machine, rebuild=[ARRAY])
+    node.converge()
+    done = [argv[:2] for argv in node.commands if argv[0] in ("umount", "mdadm", "mkfs.xfs")]
+    assert [" ".join(argv) for argv in done] == [
+        "umount /scratch", "mdadm --stop", "mdadm --zero-superblock", "mdadm --zero-superblock", "mdadm --create", "mkfs.xfs -f",
+    ]
+    assert [drive["serial"] for drive in record(machine)["drives"]] == ["S1", "S2", "S7"]
+
+
+def test_a_single_drive_is_wiped_for_a_rebuild(machine):
+    machine.drive("nvme0n1", "S1", xfs_superblock())
+    machine.record(layout="drive", uuid=FILESYSTEM, serials=["S1"])
+    node = Node(machine, rebuild=[FILESYSTEM])
+    node.converge()
+    assert [argv[0] for argv in node.commands] == ["wipefs", "mkfs.xfs", "udevadm"]
+    assert record(machine)["uuid"] != FILESYSTEM
+
+
+def test_an_array_that_is_there_is_formatted_once(machine):
+    volume(machine)
+    machine.write("/dev/md127", bytes(8192))
+    node = Node(machine)
+    result = node.converge()
+    assert [argv[0] for argv in node.commands] == ["mkfs.xfs", "udevadm"]
+    assert record(machine)["uuid"] == ARRAY and record(machine)["status"] == "created"
+    assert result["filesystem"] == record(machine)["filesystem"] != FILESYSTEM
+    assert in_state(machine)
+
+
+def test_an_array_that_is_not_running_is_assembled(machine):
+    volume(machine)
+    machine.write("/sys/devices/virtual/block/md127/md/array_state", "inactive\n")
+    node = Node(machine)
+    result = node.converge()
+    assert [argv[1] for argv in node.ran("mdadm")] == ["--stop", "--assemble"]
+    assert f"--uuid={ARRAY}" in node.ran("mdadm")[1]
+    assert result["filesystem"] == FILESYSTEM and in_state(machine)
+
+
+def test_a_command_that_fails_is_named(machine):
+    machine.drive("nvme0n1", "S1")
+    node = Node(machine)
+    node.run_command = lambda argv, environ_update=None: (1, "", "mkfs.xfs: cannot open: no such device\n")
+    with pytest.raises(Failed, match="mkfs.xfs -f .* failed with exit status 1: mkfs.xfs: cannot open: no such device"):
+        node.converge()
+
+
+def test_an_initramfs_that_stays_old_ends_in_an_error(machine):
+    volume(machine)
+    machine.write(storage.INITRAMFS_HOOK, "")
+    for name in ("vmlinuz-6", "initrd.img-6"):
+        nvme_raid.os.utime(machine.write(f"/boot/{name}", ""), (1, 1))
+    node = Node(machine)
+    node.machine = machine
+    utime = nvme_raid.os.utime
+    try:
+        nvme_raid.os.utime = lambda path: None
+        with pytest.raises(Failed, match=r"After 8 rounds there is still something to do: \['initramfs'\]"):
+            node.converge()
+    finally:
+        nvme_raid.os.utime = utime
+
+
+def test_the_specification_is_that_of_the_declaration():
+    assert set(nvme_raid.argument_spec()) == set(spec())
+    assert nvme_raid.validate(spec()) is None
+    assert "name is 'X'" in nvme_raid.validate(spec(name="X"))

@@ -1,0 +1,319 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _declaration
+from hypothesis import given
+from hypothesis import strategies as st
+
+HOSTILE = ["a\nb", "$(id)", "`id`", "a; id", "{{ 7 * 7 }}", "a'b", 'a"b', "../../etc", "a\0b", "ä", "-x y", ""]
+
+
+@pytest.fixture
+def loader():
+    return DataLoader()
+
+
+@pytest.fixture
+def templar(loader):
+    return Templar(loader=loader, variables={})
+
+
+@pytest.fixture
+def roles(tmp_path, monkeypatch):
+    """A folder of roles with one of them, whose declaration a test may write."""
+    monkeypatch.setattr(_declaration, "ROLES", tmp_path)
+    return Role(tmp_path / "mine")
+
+
+class Role:
+    """A role with a variable of each sort."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name in ("defaults", "meta", "templates"):
+            (folder / name).mkdir(parents=True)
+        (folder / "defaults" / "main.yml").write_text(
+            "mine_name: chrony\nmine_port: 80\nmine_list: [a]\nmine_derived: \"{{ mine_name }}-{{ mine_port }}\"\n"
+        )
+        (folder / "meta" / "argument_specs.yml").write_text(
+            "argument_specs: {main: {options: {mine_name: {type: str, default: chrony}, mine_port: {type: int, default: 80},"
+            " mine_list: {type: list, elements: str, default: [a]}, mine_level: {type: str, choices: [low, high]}}}}\n"
+        )
+        self.state("packages: [{name: \"{{ mine_name }}\"}]\n")
+
+    def state(self, text):
+        (self.folder / "state.yml").write_text(text)
+
+    def template(self, text, name="x.conf.j2"):
+        (self.folder / "templates" / name).write_text(text)
+        self.state(f"files: [{{path: /etc/x.conf, template: {name}}}]\n")
+
+    def __call__(self, templar, loader, **variables):
+        return _declaration.role_state("mine", templar, loader, variables)
+
+
+def complete(state):
+    return _declaration.complete(state, None)
+
+
+def error(state) -> str:
+    with pytest.raises(_declaration.DeclarationError) as raised:
+        complete(state)
+    return raised.value.message
+
+
+# What is wrong is named, with its value and what is allowed
+
+
+@pytest.mark.parametrize(("state", "words"), [
+    ([], ["mapping of kinds to lists", "[]"]),
+    (None, ["mapping of kinds", "None"]),
+    ("packages", ["mapping of kinds", "'packages'"]),
+    ({"package": [], 1: []}, ["kind 1, package", "packages, kernel_modules, sysctls, directories, files, arrays, mounts, units"]),
+    ({"packages": {"name": "x"}}, ["packages is a list of mappings", "{'name': 'x'}"]),
+    ({"packages": "mdadm"}, ["packages is a list of mappings", "'mdadm'"]),
+    ({"packages": ["mdadm"]}, ["packages is a list of mappings", "['mdadm']"]),
+    ({"packages": [{}]}, ["packages, without a name", "missing required arguments: name"]),
+    ({"packages": [{"name": None}]}, ["packages, without a name", "missing required arguments: name"]),
+    ({"packages": [{"name": "mdadm", "state": "latest"}]}, ["packages, mdadm", "state", "Supported parameters include: name, version"]),
+    ({"packages": [{"name": "mdadm", "version": 1.1}]}, ["version is 1.1", "quotes"]),
+    ({"packages": [{"name": "mdadm", "version": "1.0 "}]}, ["version is '1.0 '", "a Debian version"]),
+    ({"units": [{"name": "x.timer", "enabled": "maybe"}]}, ["units, x.timer", "enabled", "'maybe'", "boolean"]),
+    ({"units": [{"name": "chrony"}]}, ["name is 'chrony'", "full name, such as fstrim.timer"]),
+    ({"files": [{"path": "/x", "content": "", "mode": 0o644}]}, ["files, /x", "mode is 420", "quotes"]),
+    ({"files": [{"path": "/x", "content": "", "mode": "u=rw"}]}, ["mode is 'u=rw'", "octal"]),
+    ({"files": [{"path": "/x", "content": {"a": 1}}]}, ["content is {'a': 1}"]),
+    ({"files": [{"path": "/x"}]}, ["files, /x", "either content or template"]),
+    ({"files": [{"path": "/x", "content": "", "template": "x.j2"}]}, ["either content or template"]),
+    ({"files": [{"path": "/x", "template": "x.j2"}]}, ["only a role has templates"]),
+    ({"directories": [{"path": "x"}]}, ["path is 'x'", "an absolute path"]),
+    ({"arrays": [{"name": "x", "layout": "raid5"}]}, ["arrays, x", "layout", "auto, array, drive, directory", "raid5"]),
+    ({"arrays": [{"name": "x", "drives": "many"}]}, ["drives", "'many'", "int"]),
+    ({"arrays": [{"name": "x", "drives": True}]}, ["drives is True", "number"]),
+    ({"arrays": [{"name": "x", "drives": 0}]}, ["drives is 0", "from 1 on"]),
+    ({"arrays": [{"name": "x", "chunk_kib": 100}]}, ["chunk_kib is 100", "power of two"]),
+    ({"arrays": [{"name": "Scratch"}]}, ["name is 'Scratch'", "lower-case"]),
+    ({"arrays": [{"name": "x", "ignore": [10]}]}, ["ignore has 10", "quotes"]),
+    ({"mounts": [{"path": "/x", "fstype": "xfs"}]}, ["mounts, /x", "either array or source"]),
+    ({"mounts": [{"path": "/x", "fstype": "xfs", "source": "a", "array": "b"}]}, ["either array or source"]),
+    ({"mounts": [{"path": "/x", "fstype": "xfs", "array": "y"}], "arrays": [{"name": "x"}]}, ["mounts, /x", "no array 'y'"]),
+    ({"mounts": [{"path": "/x", "fstype": "xfs", "source": "a b"}]}, ["source is 'a b'", "white space"]),
+    ({"mounts": [{"path": "/x", "fstype": "xfs", "source": "a", "options": ["ro,rw"]}]}, ["options has 'ro,rw'", "one option"]),
+    ({"packages": [{"name": "a1"}, {"name": "b1"}, {"name": "a1"}]}, ["packages declares a1 more than once"]),
+    ({"directories": [{"path": "/a"}, {"path": "/a", "mode": "0700"}]}, ["directories declares /a more than once"]),
+    ({"sysctls": [{"name": "swappiness", "value": "1"}]}, ["name is 'swappiness'", "vm.swappiness"]),
+    ({"sysctls": [{"name": "vm.x", "value": True}]}, ["value is True", "quotes"]),
+    ({"sysctls": [{"name": "vm.x", "value": ""}]}, ["value is ''", "one line"]),
+])
+def test_errors(state, words):
+    message = error(state)
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize(("kind", "field", "others"), [
+    ("packages", "name", {}),
+    ("packages", "version", {"name": "mdadm"}),
+    ("kernel_modules", "name", {}),
+    ("sysctls", "name", {"value": "1"}),
+    ("directories", "path", {}),
+    ("directories", "mode", {"path": "/x"}),
+    ("files", "path", {"content": ""}),
+    ("arrays", "name", {}),
+    ("mounts", "path", {"fstype": "xfs", "source": "x"}),
+    ("mounts", "fstype", {"path": "/x", "source": "x"}),
+    ("units", "name", {}),
+])
+def test_hostile_values_are_refused(kind, field, others, value):
+    assert repr(value) in error({kind: [{**others, field: value}]})
+
+
+@pytest.mark.parametrize("path", ["/", "/a", "/a/.b", "/a/b..c", "/a/...", "/var/lib/x@1:2%+=-_"])
+def test_paths(path):
+    assert complete({"directories": [{"path": path}]})["directories"][0]["path"] == path
+
+
+@pytest.mark.parametrize("path", ["/.", "/..", "/a/..", "/a/./b", "/a//b", "/a/", "//", "a", "/a\n", "~/a", "/a*"])
+def test_paths_that_are_none(path):
+    assert repr(path) in error({"directories": [{"path": path}]})
+
+
+@given(st.text())
+def test_any_content_stays_what_it_is(content):
+    try:
+        content.encode()
+    except UnicodeEncodeError:
+        return
+    assert complete({"files": [{"path": "/x", "content": content}]})["files"][0]["content"] == content
+
+
+# Completing
+
+
+def test_kinds_come_in_the_order_of_applying():
+    state = {
+        "units": [{"name": "x.timer"}], "mounts": [{"path": "/s", "fstype": "xfs", "array": "s"}], "arrays": [{"name": "s"}],
+        "files": [{"path": "/x", "content": ""}], "directories": [{"path": "/d"}], "sysctls": [{"name": "vm.x", "value": 1}],
+        "kernel_modules": [{"name": "x"}], "packages": [{"name": "b1"}, {"name": "a1"}],
+    }
+    found = complete(state)
+    assert list(found) == ["packages", "kernel_modules", "sysctls", "directories", "files", "arrays", "mounts", "units"]
+    assert [package["name"] for package in found["packages"]] == ["b1", "a1"]
+
+
+@pytest.mark.parametrize("state", [{}, {"packages": []}, {"packages": None}])
+def test_nothing_declared(state):
+    assert complete(state) == {}
+
+
+def test_defaults_of_resources():
+    found = complete({"directories": [{"path": "/d", "mode": None}], "files": [{"path": "/f", "content": "é"}], "arrays": [{"name": "s"}]})
+    assert found["directories"] == [{"path": "/d", "owner": "root", "group": "root", "mode": "0755"}]
+    file, = found["files"]
+    assert (file["mode"], file["owner"], file["content"]) == ("0644", "root", "é")
+    assert file["sha256"] == "4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c"
+    assert found["arrays"] == [{"name": "s", "layout": "auto", "drives": None, "chunk_kib": 512, "ignore": [], "rebuild": []}]
+
+
+def test_a_mount_carries_the_declaration_of_its_array():
+    found = complete({"arrays": [{"name": "s", "drives": "8"}], "mounts": [{"path": "/s", "fstype": "xfs", "array": "s"}]})
+    assert found["mounts"][0]["array"] == found["arrays"][0] and found["arrays"][0]["drives"] == 8
+
+
+def test_what_a_boot_reads():
+    found = complete({
+        "kernel_modules": [{"name": "nvme-tcp"}], "sysctls": [{"name": "net.ipv4.conf.eth0/1.forwarding", "value": "1"}],
+    })
+    module, sysctl = found["kernel_modules"][0], found["sysctls"][0]
+    assert (module["file"], module["content"]) == ("/etc/modules-load.d/onecc-nvme-tcp.conf", "nvme-tcp\n")
+    assert sysctl["file"] == "/etc/sysctl.d/90-onecc-net.ipv4.conf.eth0.1.forwarding.conf"
+    assert sysctl["content"] == "net.ipv4.conf.eth0/1.forwarding = 1\n"
+
+
+def test_a_number_may_stand_where_it_reads_the_same():
+    assert complete({"sysctls": [{"name": "vm.x", "value": 1}]})["sysctls"][0]["value"] == "1"
+
+
+def test_a_declaration_is_not_changed():
+    state = {"arrays": [{"name": "s"}], "mounts": [{"path": "/s", "fstype": "xfs", "array": "s", "owner": None}]}
+    before = copy.deepcopy(state)
+    complete(state)
+    assert state == before
+
+
+# What is sent, and what is applied
+
+
+def test_contents_are_not_sent():
+    found = _declaration.to_check(complete({"files": [{"path": "/f", "content": "x"}], "kernel_modules": [{"name": "x"}]}))
+    assert set(found["files"][0]) == {"path", "owner", "group", "mode", "sha256"}
+    assert found["kernel_modules"][0]["content"] == "x\n"
+
+
+STATE = {
+    "packages": [{"name": "a1"}, {"name": "b1"}],
+    "arrays": [{"name": "s"}],
+    "mounts": [{"path": "/s", "fstype": "xfs", "array": "s"}, {"path": "/t", "fstype": "nfs", "source": "h:/t"}],
+    "units": [{"name": "a1.timer"}],
+}
+
+
+@pytest.mark.parametrize(("differences", "applied"), [
+    ([], {}),
+    ([("packages", "b1")], {"packages": ["b1"]}),
+    ([("units", "a1.timer"), ("packages", "a1")], {"packages": ["a1"], "units": ["a1.timer"]}),
+    ([("arrays", "s")], {"arrays": ["s"], "mounts": ["/s"]}),
+    ([("mounts", "/s")], {"mounts": ["/s"]}),
+    ([("mounts", "/t")], {"mounts": ["/t"]}),
+    ([("units", "s")], {}),
+])
+def test_what_differs_is_applied(differences, applied):
+    found = _declaration.to_apply(complete(STATE), [{"kind": kind, "name": name} for kind, name in differences])
+    assert {kind: [item.get("name") or item.get("path") for item in items] for kind, items in found.items()} == applied
+    assert list(found) == list(applied)
+
+
+# Roles
+
+
+@pytest.mark.parametrize("name", ["nvme_raid", "onecc.cluster.nvme_raid"])
+def test_a_role_by_its_name(name):
+    assert _declaration.role_folder(name).name == "nvme_raid"
+
+
+@pytest.mark.parametrize("name", ["", "no_such_role", "apply", "../nvme_raid", "nvme_raid/", "other.collection.nvme_raid", "nvme_raid\n"])
+def test_a_role_that_has_no_declaration(name):
+    with pytest.raises(_declaration.DeclarationError) as raised:
+        _declaration.role_folder(name)
+    assert repr(name) in raised.value.message and "nvme_raid" in raised.value.message
+
+
+@pytest.mark.parametrize("role", _declaration.DEFAULT_ROLES)
+def test_every_role_is_complete_with_its_defaults(role, templar, loader):
+    assert _declaration.role_state(role, templar, loader, {})
+
+
+def test_every_role_with_a_declaration_is_kept_in_state():
+    assert sorted(_declaration.DEFAULT_ROLES) == sorted(path.parent.name for path in _declaration.ROLES.glob("*/state.yml"))
+
+
+def test_a_host_variable_goes_before_a_default(roles, templar, loader):
+    assert roles(templar, loader)["packages"][0]["name"] == "chrony"
+    assert roles(templar, loader, mine_name="ntpsec")["packages"][0]["name"] == "ntpsec"
+    assert roles(templar, loader, mine_name=None)["packages"][0]["name"] == "chrony"
+
+
+def test_a_default_may_be_made_of_host_variables(roles, templar, loader):
+    roles.state("packages: [{name: \"{{ mine_derived }}\"}]\n")
+    assert roles(templar, loader, mine_name="x")["packages"][0]["name"] == "x-80"
+
+
+def test_variables_have_the_types_of_the_specification(roles, templar, loader):
+    roles.state("sysctls: [{name: vm.x, value: \"{{ mine_port + 1 }} {{ mine_list | length }}\"}]\n")
+    assert roles(templar, loader, mine_port="90", mine_list="a,b")["sysctls"][0]["value"] == "91 2"
+
+
+def test_a_variable_that_is_a_template(roles, templar, loader):
+    found = roles(templar, loader, mine_name=trust_as_template("{{ other }}"), other="ntpsec")
+    assert found["packages"][0]["name"] == "ntpsec"
+
+
+@pytest.mark.parametrize(("variables", "words"), [
+    ({"mine_port": "many"}, ["role mine", "mine_port", "'many'", "int"]),
+    ({"mine_level": "middle"}, ["mine_level", "low, high", "middle"]),
+    ({"mine_list": {"a": 1}}, ["mine_list", "list"]),
+    ({"mine_list": [12]}, ["mine_list has 12", "quotes"]),
+    ({"mine_name": True}, ["mine_name is True", "quotes"]),
+    ({"mine_port": "many", "mine_level": "middle"}, ["mine_port", "mine_level"]),
+    ({"mine_name": "a b"}, ["packages, a b", "'a b'"]),
+])
+def test_variables_that_are_wrong(roles, templar, loader, variables, words):
+    with pytest.raises(_declaration.DeclarationError) as raised:
+        roles(templar, loader, **variables)
+    assert all(word in raised.value.message for word in words), raised.value.message
+
+
+@pytest.mark.parametrize("value", ["{{ 7 * 7 }}", "{% for x in y %}", "{{ lookup('pipe', 'id') }}"])
+def test_a_variable_that_is_no_template_stays_data(roles, templar, loader, value):
+    """What a fact or an API says is not trusted, so it is never rendered."""
+    roles.state("files: [{path: /x, content: \"{{ mine_name }}\"}]\n")
+    assert roles(templar, loader, mine_name=value)["files"][0]["content"] == value
+
+
+def test_template_files(roles, templar, loader):
+    roles.template("name {{ mine_name }}\n{% for x in mine_list %}\n- {{ x }}\n{% endfor %}\nend\n")
+    found = roles(templar, loader, mine_list=["a", "{{ b }}"])["files"][0]
+    assert found["content"] == "name chrony\n- a\n- {{ b }}\nend\n"
+
+
+def test_a_template_file_of_one_number(roles, templar, loader):
+    roles.template("{{ mine_port }}")
+    assert roles(templar, loader)["files"][0]["content"] == "80"

@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import zlib
+
+import pytest
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _declaration, _payload
+
+PYTHON = "/usr/bin/python3"
+SYSTEM_PYTHON = pytest.mark.skipif(not os.path.exists(PYTHON), reason=f"{PYTHON} is not here")
+FILES = {"files": [{"path": "/etc/no-such-file", "sha256": "0", "owner": "root", "group": "root", "mode": "0644"}]}
+# A resource of every kind, none of which is on this machine.
+EVERY_KIND = {
+    "packages": [{"name": "no-such-package"}],
+    "kernel_modules": [{"name": "no_such_module"}],
+    "sysctls": [{"name": "vm.no_such_parameter", "value": "1"}],
+    "directories": [{"path": "/no/such/directory"}],
+    "files": [{"path": "/no/such/file", "content": "é {{ x }} $(id) \\ ' \" \n"}],
+    "arrays": [{"name": "nosucharray", "ignore": ["é"], "layout": "directory"}],
+    "mounts": [{"path": "/no/such/mount", "array": "nosucharray", "fstype": "xfs"}],
+    "units": [{"name": "no-such-unit.service", "active": True}],
+}
+
+
+def checked(state: dict) -> dict:
+    """A declaration as drift sends it."""
+    return _declaration.to_check(_declaration.complete(state, None))
+
+
+def run(program: bytes, folder: str = "/", **environment: str) -> subprocess.CompletedProcess:
+    """As a node runs it: a shell, and the program on standard input."""
+    return subprocess.run(
+        ["/bin/sh", "-c", _payload.COMMAND.format(python=PYTHON)], input=program, capture_output=True, check=False, cwd=folder,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environment},
+    )
+
+
+def names(*kinds: str) -> list[str]:
+    return [name.removeprefix(_payload.PACKAGE + ".") for name, _source in _payload.modules(kinds)]
+
+
+# The modules that travel
+
+
+def test_only_the_kinds_that_are_used_travel():
+    assert [name for name in names("packages") if name.startswith("kinds.")] == ["kinds.packages"]
+    assert "storage" not in names("packages") and "block" not in names("files", "directories")
+    assert "storage" in names("arrays") and "mount_units" in names("mounts")
+
+
+def test_a_module_comes_after_those_that_it_imports():
+    order = names(*_declaration.KINDS)
+    assert len(order) == len(set(order))
+    for name, source in _payload.modules(tuple(_declaration.KINDS)):
+        for package, imported in _payload._IMPORT.findall(source):
+            for needed in [package] if package else imported.split(", "):
+                assert order.index(needed) < order.index(name.removeprefix(_payload.PACKAGE + "."))
+
+
+def test_every_import_is_found():
+    """Also one that is written in another way than the others."""
+    for path in _payload.SOURCES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ansible"):
+                assert _payload._IMPORT.fullmatch(ast.unparse(node)), f"{path.name}: {ast.unparse(node)}"
+            elif isinstance(node, ast.Import):
+                assert not any(alias.name.startswith("ansible") for alias in node.names)
+
+
+def test_every_kind_has_a_module():
+    for kind in _declaration.KINDS:
+        assert f"kinds.{kind}" in names(kind)
+
+
+@pytest.mark.parametrize("path", sorted(_payload.SOURCES.rglob("*.py")), ids=lambda path: path.stem)
+def test_sources_are_python_3_9(path):
+    source = path.read_text(encoding="utf-8")
+    for text in (source, _payload.stripped(source)):
+        ast.parse(text, feature_version=(3, 9))
+
+
+def test_sources_import_the_standard_library_of_3_9_alone():
+    known = {
+        "__future__", "collections.abc", "contextlib", "errno", "fcntl", "grp", "hashlib", "importlib", "json", "os", "pwd", "re",
+        "stat", "struct", "subprocess", "typing", "uuid",
+    }
+    for path in _payload.SOURCES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert {alias.name for alias in node.names} <= known, path.name
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module in known or node.module.startswith(_payload.PACKAGE), path.name
+
+
+# Docstrings and comments stay at home
+
+
+def without_docstrings(tree: ast.Module) -> str:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.Pass()])
+    return ast.dump(tree)
+
+
+@pytest.mark.parametrize("path", sorted(_payload.SOURCES.rglob("*.py")), ids=lambda path: path.stem)
+def test_stripping_changes_no_code(path):
+    source = path.read_text(encoding="utf-8")
+    text = _payload.stripped(source)
+    assert ast.dump(ast.parse(text)) == without_docstrings(ast.parse(source))
+    assert len(text.split("\n")) == len(source.split("\n"))
+    assert "Copyright" not in text and '"""' not in text
+
+
+@pytest.mark.parametrize(("source", "expected"), [
+    ('"""Doc."""\nx = "# no comment"  # one\n', '\nx = "# no comment"\n'),
+    ('class A(Exception):\n    """Doc\n    of two lines."""\n', "class A(Exception):\n    pass\n\n"),
+    ('def f():\n    # why\n    """Doc."""\n    return """kept"""\n', 'def f():\n\n\n    return """kept"""\n'),
+    ("x = 1\n", "x = 1\n"),
+    ("", ""),
+])
+def test_stripping(source, expected):
+    assert _payload.stripped(source) == expected
+
+
+def test_size():
+    program = _payload.program({"role": checked(EVERY_KIND)})
+    assert len(program) < 16 * 1024
+    assert len(_payload.program({"role": checked({"packages": [{"name": "mdadm"}]})})) < 3 * 1024
+
+
+# Running it
+
+
+@SYSTEM_PYTHON
+def test_every_kind_runs_on_a_bare_python(tmp_path):
+    # What would be imported if the current folder or the environment counted.
+    (tmp_path / "json.py").write_text("raise SystemExit('imported from the current folder')\n")
+    done = run(_payload.program({"mine": checked(EVERY_KIND)}), str(tmp_path), PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, b"")
+    found = _payload.answer(done.stdout.decode())["mine"]
+    assert list(dict.fromkeys(item["kind"] for item in found)) == [
+        "packages", "kernel_modules", "sysctls", "directories", "files", "mounts", "units",
+    ]
+
+
+@SYSTEM_PYTHON
+def test_two_roles_are_answered_apart():
+    done = run(_payload.program({"a": checked({"packages": [{"name": "no-such-package"}]}), "b": FILES, "c": {}}))
+    found = _payload.answer(done.stdout.decode())
+    assert {role: [item["name"] for item in items] for role, items in found.items()} == {
+        "a": ["no-such-package"], "b": ["/etc/no-such-file"], "c": [],
+    }
+
+
+@SYSTEM_PYTHON
+def test_an_answer_is_ascii_in_any_locale():
+    state = checked({"directories": [{"path": "/no/such/directory"}]})
+    state["directories"][0]["path"] = "/no/ü\u2028"
+    done = run(_payload.program({"mine": state}), LC_ALL="C", PYTHONIOENCODING="ascii")
+    assert done.stdout.isascii()
+    assert _payload.answer(done.stdout.decode())["mine"][0]["name"] == "/no/ü\u2028"
+
+
+@SYSTEM_PYTHON
+def test_contents_of_files_do_not_travel():
+    program = _payload.program({"mine": checked({"files": [{"path": "/no/such/file", "content": "s3cret"}]})})
+    assert b"s3cret" not in zlib.decompress(program)
+
+
+@SYSTEM_PYTHON
+def test_an_error_on_the_node_is_no_answer():
+    done = run(_payload.program({"mine": {"files": [{"path": 1}]}}))
+    assert done.returncode == 1 and _payload.answer(done.stdout.decode()) is None
+
+
+# Reading the answer
+
+
+ANSWER = _payload.MARK + json.dumps({"role": [{"name": "x"}]})
+
+
+@pytest.mark.parametrize("stdout", [
+    ANSWER + "\n",
+    f"Last login: today\n{ANSWER}\nlogout\n",
+    f"no line end{ANSWER}",
+    f"{ANSWER}noise in the same line",
+    f"\r\n{ANSWER}\r\n",
+    f"{{}}\n{ANSWER}\n{_payload.MARK}{{}}\n",
+])
+def test_noise_around_an_answer(stdout):
+    assert _payload.answer(stdout) == {"role": [{"name": "x"}]}
+
+
+@pytest.mark.parametrize("stdout", ["", "sudo: a password is required\n", ANSWER[:-3], _payload.MARK, "{}"])
+def test_no_answer(stdout):
+    assert _payload.answer(stdout) is None
