@@ -16,7 +16,7 @@ export ANSIBLE_SSH_CONTROL_PATH_DIR ?= ~/.ansible/cp
 # So that `make clean` can end it, should whoever starts it be killed.
 starts-lab = @mkdir -p .cache/labs; touch .cache/labs/$(1)
 
-.PHONY: help venv lab-deps demo test lint units sanity lab-tests integration thorough molecule faults build docs clean distclean
+.PHONY: help venv lab-deps sshd demo test lint units sanity lab-tests integration thorough molecule faults build docs clean distclean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r target text; do \
@@ -27,6 +27,9 @@ venv: ## makes .venv, with all that is needed from PyPI (PYTHON=python3.12 picks
 
 lab-deps: ## installs the Debian packages that the lab needs
 	@tests/tools/apt-install $$(grep -v '^#' tests/lab/debian-packages.txt)
+
+sshd:
+	@tests/tools/unpacked-sshd
 
 demo: venv lab-deps ## starts a virtual cluster, brings it to its declared state, and shows what the second run costs
 	tests/lab/demo
@@ -54,11 +57,11 @@ sanity: venv ## ansible-test's own checks of plugins, documentation and imports
 lab-tests: venv ## tests of the lab's API, without machines
 	python -m pytest -n 2 tests/lab/tests -m "not vm"
 
-integration: venv lab-deps ## playbooks on the virtual machines of a lab, and over real SSH
+integration: venv lab-deps sshd ## playbooks on the virtual machines of a lab, and over real SSH
 	$(call starts-lab,integration)
 	python -m pytest -v tests/integration -m "not thorough"
 
-thorough: venv lab-deps ## the same, with each way to change a node behind its back, and more layouts
+thorough: venv lab-deps sshd ## the same, with each way to change a node behind its back, and more layouts
 	$(call starts-lab,integration)
 	python -m pytest -v tests/integration
 

@@ -30,12 +30,13 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+UNPACKED = CHECKOUT / ".cache/sshd/usr/sbin"  # by `make integration`, where the machine has none
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:{UNPACKED}")
 PRIVSEP = Path("/run/sshd")  # where Debian's sshd wants an empty directory when root runs it
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs all of 127.0.0.0/8, which Linux alone has"),
-    pytest.mark.skipif(SSHD is None, reason="no sshd on this machine (Debian: openssh-server)"),
+    pytest.mark.skipif(SSHD is None, reason="no sshd on this machine; `make sshd` unpacks one"),
     pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh on this machine (Debian: openssh-client)"),
 ]
 
@@ -190,13 +191,35 @@ Host *
         )
 
     def forget_connections(self) -> None:
-        """Ends the shared connections, to heads and to nodes, and the logs of what went through them."""
-        for path in self.control_dir.glob("*") if self.control_dir.exists() else ():
-            subprocess.run(["ssh", "-S", str(path), "-O", "exit", "x"], capture_output=True, check=False)
-            path.unlink(missing_ok=True)
+        """Ends the shared connections, to nodes and then to heads, and the logs of what went through them.
+
+        In that order, each to its end: a way whose head goes away under it would try the next head, and log in there.
+        """
+        sockets = list(self.control_dir.glob("*")) if self.control_dir.exists() else []
+        to_nodes = [path for path in sockets if path.name.endswith(f"-{getpass.getuser()}")]
+        for batch, ended in ((to_nodes, " -W "), (set(sockets) - set(to_nodes), "")):
+            for path in batch:
+                subprocess.run(["ssh", "-S", str(path), "-O", "exit", "x"], capture_output=True, check=False)
+                path.unlink(missing_ok=True)
+            for _attempt in range(600):
+                if not self.connections(ended):
+                    break
+                threading.Event().wait(0.05)
+            else:
+                raise RuntimeError(f"connections do not end: {self.connections(ended)}")
         for machine in self.machines.values():
             if machine.log.exists():
                 os.truncate(machine.log, 0)
+
+    def connections(self, word: str) -> list[str]:
+        """Command lines, with this word in them, of the processes that hold a connection of this cluster."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if line.startswith(("ssh", "sh -c")) and str(self.control_dir) in line and word in line:
+                    found.append(line)
+        return found
 
     def heads(self) -> list[Machine]:
         return [self.machines[name] for name in HEADS]

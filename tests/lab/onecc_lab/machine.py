@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -25,6 +26,8 @@ from .qemu import Drive, Hardware, Network, arguments, qmp
 
 START_SECONDS = 20.0
 """How long QEMU may take from its start to its first sign of life (not: the guest)."""
+END_SECONDS = 30.0
+"""How long a process may take to end after SIGKILL."""
 MARK = "ONECC_LAB_MACHINE"
 """Environment variable of every process of a machine, its folder: by it strays are found, and nothing else is ended."""
 VIRTIOFSD = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd")
@@ -98,36 +101,44 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
     partial.replace(path)
 
 
+def carries_mark(pid: int, prefix: str) -> bool:
+    """Whether a process is of a machine in a folder that starts with `prefix`. A zombie has no environment, so it is not."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return any(item.startswith(f"{MARK}={prefix}".encode()) for item in environment.split(b"\0"))
+
+
 def marked(prefix: str) -> list[int]:
-    """Processes of the machines in folders that start with `prefix`. A zombie has no environment, so it does not count."""
-    wanted = f"{MARK}={prefix}".encode()
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if any(item.startswith(wanted) for item in path.read_bytes().split(b"\0")):
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
-
-
-def kill(pids: list[int]) -> None:
-    """SIGKILL to processes that were found to be the lab's own."""
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+    """Processes of the machines in folders that start with `prefix`."""
+    pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in pids if carries_mark(pid, prefix)]
 
 
 def kill_marked(prefix: str) -> None:
-    """Ends every process of the machines in folders that start with `prefix`, and waits until none is left."""
-    deadline = time.monotonic() + 30
+    """Ends every process of the machines in folders that start with `prefix`, and waits until none is left.
+
+    Left is a process until its last thread is gone: its environment vanishes before that, while its files are still open
+    and the disks among them locked.
+    """
+    deadline = time.monotonic() + END_SECONDS
     while pids := marked(prefix):
-        if time.monotonic() > deadline:
-            raise MachineError(f"processes {pids} of {prefix} do not end after SIGKILL (stuck in the kernel?).")
-        kill(pids)
-        time.sleep(0.02)
+        for pid in pids:
+            try:
+                process = os.pidfd_open(pid)
+            except ProcessLookupError:
+                continue
+            try:
+                if carries_mark(pid, prefix):  # and is not another one that got its number since
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
+                left = max(0.0, deadline - time.monotonic())
+                if not select.select([process], [], [], left)[0]:
+                    raise MachineError(f"process {pid} of {prefix} does not end after SIGKILL (stuck in the kernel?).")
+            except ProcessLookupError:
+                pass
+            finally:
+                os.close(process)
 
 
 class Machine:
@@ -235,8 +246,6 @@ class Machine:
     def cut(self) -> None:
         """Cuts the power: no shutdown, nothing flushed. Does nothing to a machine without power."""
         with self._locked():
-            if (pid := self.pid()) is not None:
-                kill([pid])
             kill_marked(str(self.folder))
 
     def shut_down(self, seconds: float) -> None:
