@@ -30,12 +30,17 @@ options:
       - C(packages) have C(name) and C(version).
       - C(kernel_modules) have C(name).
       - C(sysctls) have C(name) and C(value).
+      - C(limits) have C(name) (C(memlock), C(nofile) and the like) and C(value), a number or C(unlimited).
       - C(directories) have C(path), C(owner), C(group) and C(mode).
-      - C(files) have C(path), C(content), C(owner), C(group) and C(mode).
+      - C(files) have C(path), C(content), C(owner), C(group), C(mode) and C(unit), the unit that reads the file.
+      - C(blocks) have C(path) and C(content), the lines between two marks in a file that otherwise belongs to somebody else.
       - C(arrays) have the options of M(onecc.cluster.nvme_raid).
       - C(mounts) have C(path), C(array) (the name of an array of this state) or C(source), C(fstype), C(options), C(owner),
         C(group) and C(mode).
+      - C(users) have the options of M(onecc.cluster.user_access). Where the list is there, also an empty one, nobody else has an
+        access that this collection gave.
       - C(units) have C(name), C(enabled) and C(active).
+      - A resource may also say C(when); it is declared only if that is true.
     type: dict
   required:
     description:

@@ -15,12 +15,12 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.template import Templar, trust_as_template
-from ansible_collections.onecc.cluster.plugins.module_utils._node import mount_units, specs, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, mount_units, specs, storage
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
 # The roles that site.yml keeps in state where `onecc_roles` names none, in the order of applying.
-DEFAULT_ROLES = ("nvme_raid",)
+DEFAULT_ROLES = ("base", "nvme_raid")
 
 _ACCESS = {"owner": {"type": "str", "default": "root"}, "group": {"type": "str", "default": "root"}}
 
@@ -29,6 +29,7 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
     "packages": {"name": {"type": "str", "required": True}, "version": {"type": "str"}},
     "kernel_modules": {"name": {"type": "str", "required": True}},
     "sysctls": {"name": {"type": "str", "required": True}, "value": {"type": "str", "required": True}},
+    "limits": {"name": {"type": "str", "required": True}, "value": {"type": "str", "required": True}},
     "directories": {"path": {"type": "str", "required": True}, **_ACCESS, "mode": {"type": "str", "default": "0755"}},
     "files": {
         "path": {"type": "str", "required": True},
@@ -36,15 +37,26 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
         "template": {"type": "str"},
         **_ACCESS,
         "mode": {"type": "str", "default": "0644"},
+        # The unit that reads the file, and has to do so again when it changes.
+        "unit": {"type": "str"},
     },
+    "blocks": {"path": {"type": "str", "required": True}, "content": {"type": "str", "required": True}},
     "arrays": specs.ARRAY,
     "mounts": {**specs.MOUNT, "array": {"type": "str"}},
+    "users": specs.USER,
     "units": {
         "name": {"type": "str", "required": True},
         "enabled": {"type": "bool"},
         "active": {"type": "bool"},
     },
 }
+
+# Kinds of which none at all is a declaration too: nobody but the declared users has access.
+_MEANT_WHEN_EMPTY = ("users",)
+
+# Those that pam_limits(8) and systemd(1) know by the same name and in the same unit.
+_LIMITS = ("core", "data", "fsize", "memlock", "nofile", "nproc", "stack")
+_UNIT = (r"[A-Za-z0-9:_.\\@-]+\.[a-z]+", "a unit's full name, such as fstrim.timer")
 
 # Whole values of fields that end up in paths, unit names or command lines on a node.
 _PATTERNS = {
@@ -53,7 +65,10 @@ _PATTERNS = {
     ("kernel_modules", "name"): (r"[A-Za-z0-9_-]+", "a kernel module's name"),
     ("sysctls", "name"): (r"[A-Za-z0-9_-]+([./][A-Za-z0-9_:-]+)+", "a sysctl's name, such as vm.swappiness"),
     ("sysctls", "value"): (r"[^\n]+", "one line"),
-    ("units", "name"): (r"[A-Za-z0-9:_.\\@-]+\.[a-z]+", "a unit's full name, such as fstrim.timer"),
+    ("limits", "name"): ("|".join(_LIMITS), f"one of {', '.join(_LIMITS)}"),
+    ("limits", "value"): (r"unlimited|[0-9]{1,15}", "a number, or unlimited"),
+    ("files", "unit"): _UNIT,
+    ("units", "name"): _UNIT,
 }
 
 
@@ -118,11 +133,17 @@ def complete(state: Any, templar: Templar, folder: pathlib.Path | None = None) -
         raise DeclarationError(f"A declared state is a mapping of kinds to lists of resources, not {state!r}.")
     if unknown := sorted(map(str, set(state) - set(KINDS))):
         raise DeclarationError(f"There are no resources of kind {', '.join(unknown)}. There are: {', '.join(KINDS)}.")
-    checked = {kind: _resources(kind, state[kind]) for kind in KINDS if state.get(kind)}
+    given = {kind: _resources(kind, state[kind]) for kind in KINDS if state.get(kind) is not None}
+    checked = {kind: resources for kind, resources in given.items() if resources or kind in _MEANT_WHEN_EMPTY}
     for file in checked.get("files", []):
         _content(file, templar, folder)
     for mount in checked.get("mounts", []):
         _source(mount, checked.get("arrays", []))
+    for limit in checked.get("limits", []):
+        _limit(limit)
+    for block in checked.get("blocks", []):
+        block["content"] = block["content"].rstrip("\n") + "\n"
+        block["sha256"] = hashlib.sha256(block["content"].encode()).hexdigest()
     for module in checked.get("kernel_modules", []):
         module["file"] = f"/etc/modules-load.d/onecc-{module['name']}.conf"
         module["content"] = f"{module['name']}\n"
@@ -138,9 +159,11 @@ def _resources(kind: str, resources: Any) -> list[dict]:
         raise DeclarationError(f"{kind} is a list of mappings, not {resources!r}.")
     found = []
     for item in resources:
+        if not _meant(kind, item):
+            continue
         name = item.get("name") or item.get("path") or "without a name"
         # A null says the same as an absent field: a declaration can pass a variable on that is not set.
-        given = {key: value for key, value in item.items() if value is not None}
+        given = {key: value for key, value in item.items() if value is not None and key != "when"}
         resource = validate(KINDS[kind], given, f"{kind}, {name}")
         _check_patterns(kind, resource, name)
         found.append(resource)
@@ -150,14 +173,35 @@ def _resources(kind: str, resources: Any) -> list[dict]:
     return found
 
 
+def _meant(kind: str, item: dict) -> bool:
+    """Whether a resource is declared at all: where it says `when`, only if that is true."""
+    when = item.get("when", True)
+    if not isinstance(when, bool):
+        raise DeclarationError(f"{kind}: when is {when!r}; allowed is what is true or false.")
+    return when
+
+
 def _check_patterns(kind: str, resource: dict, name: str) -> None:
     for field, value in resource.items():
         pattern, allowed = _PATTERNS.get((kind, field)) or {"path": specs.PATH, "mode": specs.MODE}.get(field) or ("", "")
         if pattern and value is not None and not re.fullmatch(pattern, value):
             raise DeclarationError(f"{kind}, {name}: {field} is {value!r}; allowed is {allowed}.")
-    invalid = {"arrays": storage.invalid, "mounts": mount_units.invalid}.get(kind)
+    invalid = {"arrays": storage.invalid, "mounts": mount_units.invalid, "users": accounts.invalid}.get(kind)
     if invalid and (wrong := invalid(resource)):
         raise DeclarationError(f"{kind}, {name}: {wrong}.")
+
+
+def _limit(limit: dict) -> None:
+    """The files that a limit is made of, and what systemd says of it. For logins as limits.conf(5) has it: * is not root."""
+    name, value = limit["name"], limit["value"]
+    limit["manager"] = "infinity" if value == "unlimited" else value
+    logins = "".join(f"{who} {kind} {name} {value}\n" for who in ("*", "root") for kind in ("soft", "hard"))
+    manager = f"[Manager]\nDefaultLimit{name.upper()}={limit['manager']}\n"
+    limit["files"] = [
+        {"for": "logins", "path": f"/etc/security/limits.d/90-onecc-{name}.conf", "content": logins},
+        {"for": "services", "path": f"/etc/systemd/system.conf.d/90-onecc-{name}.conf", "content": manager},
+        {"for": "users' services", "path": f"/etc/systemd/user.conf.d/90-onecc-{name}.conf", "content": manager},
+    ]
 
 
 def _content(file: dict, templar: Templar, folder: pathlib.Path | None) -> None:
@@ -170,6 +214,9 @@ def _content(file: dict, templar: Templar, folder: pathlib.Path | None) -> None:
         text = (folder / "templates" / file["template"]).read_text(encoding="utf-8")
         file["content"] = str(templar.template(trust_as_template(text)))
     file["sha256"] = hashlib.sha256(file["content"].encode()).hexdigest()
+    if file["unit"]:
+        # Below /run, which a boot empties.
+        file["stamp"] = "/run/onecc/read/" + file["path"].strip("/").replace("/", "-")
 
 
 def _source(mount: dict, arrays: list[dict]) -> None:
@@ -184,15 +231,17 @@ def _source(mount: dict, arrays: list[dict]) -> None:
 
 
 def to_check(state: dict[str, list[dict]]) -> dict[str, list[dict]]:
-    """What the node needs to compare: all but the contents of files, which it recognises by their hashes."""
+    """What the node needs to compare: all but the contents of files and blocks, which it recognises by their hashes."""
+    unsent = ("content", "template")
     return {
-        kind: [{key: value for key, value in item.items() if kind != "files" or key not in ("content", "template")} for item in items]
+        kind: [{key: value for key, value in item.items() if "sha256" not in item or key not in unsent} for item in items]
         for kind, items in state.items()
     }
 
 
 def to_apply(state: dict[str, list[dict]], differences: list[dict]) -> dict[str, list[dict]]:
-    """The resources that differ, and the mounts that rest on an array that differs, by kind in the order of applying."""
+    """What is to be applied, by kind in the order of applying: the resources that differ, the mounts that rest on an array
+    that differs, and the users who are no longer declared, with their access taken away."""
     differing = {(item["kind"], item["name"]) for item in differences}
 
     def wanted(kind: str, item: dict) -> bool:
@@ -202,4 +251,7 @@ def to_apply(state: dict[str, list[dict]], differences: list[dict]) -> dict[str,
         )
 
     chosen = {kind: [item for item in items if wanted(kind, item)] for kind, items in state.items()}
+    if "users" in state:
+        undeclared = {name for kind, name in differing if kind == "users"} - {user["name"] for user in state["users"]}
+        chosen["users"] += [validate(specs.USER, {"name": name, "access": False}, "users") for name in sorted(undeclared)]
     return {kind: items for kind, items in chosen.items() if items}

@@ -18,7 +18,6 @@ def check(machine: Machine, state: dict[str, list[dict]]) -> list[dict]:
     """The differences of every resource in `state` (resources by kind), each marked with its kind, in the state's order."""
     found = []
     for kind, resources in state.items():
-        if resources:
-            module = importlib.import_module(KINDS + kind)
-            found += [{"kind": kind, **item} for item in module.check(machine, resources)]
+        module = importlib.import_module(KINDS + kind)
+        found += [{"kind": kind, **item} for item in module.check(machine, resources)]
     return found

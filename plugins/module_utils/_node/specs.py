@@ -41,3 +41,18 @@ MOUNT = {
     "group": {"type": "str"},
     "mode": {"type": "str"},
 }
+
+# useradd(8) takes them, sudo(8) reads a file of that name (no dot), and so does an AuthorizedKeysFile.
+USER_NAME = r"[a-z_][a-z0-9_-]{0,31}"
+# authorized_keys(5), "AUTHORIZED_KEYS FILE FORMAT", without options: a type, the key in base64, and a comment.
+KEY = r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{40,}={0,2}( [ -~]*)?"
+
+USER = {
+    "name": {"type": "str", "required": True},
+    "uid": {"type": "int"},
+    "shell": {"type": "str"},
+    "groups": {"type": "list", "elements": "str", "default": []},
+    "sudo": {"type": "bool", "default": False},
+    "keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+    "access": {"type": "bool", "default": True},
+}

@@ -3,18 +3,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
-"""Files: whole contents, owner, group and mode."""
+"""Files: whole contents, owner, group and mode, and whether the unit that reads a file has done so."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+
+def read(machine: Machine, file: dict, written: float) -> bool:
+    """Whether the unit of a file has read it as it is: since it was told to, which is noted, or at the boot, which reads all."""
+    if machine.text(file["stamp"]) == file["sha256"]:
+        return True
+    boot = re.search(r"^btime (\d+)$", machine.text("/proc/stat") or "", re.MULTILINE)
+    # The time of the boot has no fractions.
+    return boot is not None and written < int(boot[1]) + 1
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
@@ -32,3 +42,5 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
         if found != file["sha256"]:
             yield difference(path, "content", found, file["sha256"], f"file {path}: its content differs")
         yield from check_access("file", path, inode, file)
+        if file.get("unit") and found == file["sha256"] and not read(machine, file, inode.st_mtime):
+            yield difference(path, "read", False, True, f"file {path}: {file['unit']} has not read it since it was written")

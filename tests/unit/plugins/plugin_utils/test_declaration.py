@@ -77,7 +77,7 @@ def error(state) -> str:
     ([], ["mapping of kinds to lists", "[]"]),
     (None, ["mapping of kinds", "None"]),
     ("packages", ["mapping of kinds", "'packages'"]),
-    ({"package": [], 1: []}, ["kind 1, package", "packages, kernel_modules, sysctls, directories, files, arrays, mounts, units"]),
+    ({"package": [], 1: []}, ["kind 1, package", "packages, kernel_modules, sysctls, limits, directories, files, blocks, arrays, mounts, users, units"]),
     ({"packages": {"name": "x"}}, ["packages is a list of mappings", "{'name': 'x'}"]),
     ({"packages": "mdadm"}, ["packages is a list of mappings", "'mdadm'"]),
     ({"packages": ["mdadm"]}, ["packages is a list of mappings", "['mdadm']"]),
@@ -109,6 +109,14 @@ def error(state) -> str:
     ({"mounts": [{"path": "/x", "fstype": "xfs", "source": "a", "options": ["ro,rw"]}]}, ["options has 'ro,rw'", "one option"]),
     ({"packages": [{"name": "a1"}, {"name": "b1"}, {"name": "a1"}]}, ["packages declares a1 more than once"]),
     ({"directories": [{"path": "/a"}, {"path": "/a", "mode": "0700"}]}, ["directories declares /a more than once"]),
+    ({"limits": [{"name": "memory", "value": "1"}]}, ["name is 'memory'", "memlock, nofile"]),
+    ({"limits": [{"name": "nofile", "value": "many"}]}, ["value is 'many'", "unlimited"]),
+    ({"users": [{"name": "Ada"}]}, ["'Ada'", "a-z"]),
+    ({"users": [{"name": "ada", "groups": ["a.b"]}]}, ["'a.b'", "group"]),
+    ({"users": [{"name": "ada", "uid": 0}]}, ["uid is 0", "from 1"]),
+    ({"users": [{"name": "ada", "shell": "bash"}]}, ["shell is 'bash'", "an absolute path"]),
+    ({"users": [{"name": "ada", "keys": ["command=\"id\" ssh-ed25519 " + "A" * 68]}]}, ["keys has", "without options"]),
+    ({"packages": [{"name": "a1", "when": "yes"}]}, ["packages: when is 'yes'", "true or false"]),
     ({"sysctls": [{"name": "swappiness", "value": "1"}]}, ["name is 'swappiness'", "vm.swappiness"]),
     ({"sysctls": [{"name": "vm.x", "value": True}]}, ["value is True", "quotes"]),
     ({"sysctls": [{"name": "vm.x", "value": ""}]}, ["value is ''", "one line"]),
@@ -212,9 +220,38 @@ def test_a_declaration_is_not_changed():
 # What is sent, and what is applied
 
 
+def test_a_resource_that_is_not_meant_is_none():
+    assert complete({"packages": [{"name": "a1", "when": False}], "units": [{"name": "b.timer", "when": True}]}).keys() == {"units"}
+
+
+def test_no_users_at_all_is_a_declaration():
+    assert complete({"users": [], "packages": []}) == {"users": []}
+    assert complete({"packages": []}) == {}
+
+
+def test_a_limit_is_for_logins_and_services():
+    limit = complete({"limits": [{"name": "memlock", "value": "unlimited"}]})["limits"][0]
+    logins, services, users = (item["content"] for item in limit["files"])
+    assert "* hard memlock unlimited\n" in logins and "root soft memlock unlimited\n" in logins
+    assert services == users == "[Manager]\nDefaultLimitMEMLOCK=infinity\n"
+    assert limit["manager"] == "infinity"
+
+
+def test_a_file_that_a_unit_reads_has_a_stamp():
+    read, other = complete({"files": [{"path": "/etc/a/b.conf", "content": "", "unit": "b.service"}, {"path": "/c", "content": ""}]})["files"]
+    assert read["stamp"] == "/run/onecc/read/etc-a-b.conf" and "stamp" not in other
+
+
+def test_users_who_are_no_longer_declared_are_applied_too():
+    state = complete({"users": [{"name": "ada"}, {"name": "bob"}]})
+    found = _declaration.to_apply(state, [{"kind": "users", "name": "eve"}, {"kind": "users", "name": "bob"}])
+    assert [(user["name"], user["access"]) for user in found["users"]] == [("bob", True), ("eve", False)]
+
+
 def test_contents_are_not_sent():
     found = _declaration.to_check(complete({"files": [{"path": "/f", "content": "x"}], "kernel_modules": [{"name": "x"}]}))
-    assert set(found["files"][0]) == {"path", "owner", "group", "mode", "sha256"}
+    assert set(found["files"][0]) == {"path", "owner", "group", "mode", "unit", "sha256"}
+    assert set(_declaration.to_check(complete({"blocks": [{"path": "/f", "content": "x"}]}))["blocks"][0]) == {"path", "sha256"}
     assert found["kernel_modules"][0]["content"] == "x\n"
 
 

@@ -11,9 +11,11 @@ import pwd
 import pytest
 from ansible_collections.onecc.cluster.plugins.module_utils._node import checker
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import (
+    blocks,
     directories,
     files,
     kernel_modules,
+    limits,
     packages,
     sysctls,
     units,
@@ -346,5 +348,73 @@ def test_arrays_and_mounts_by_the_checker(machine):
     assert found[0]["refused"] is True and "refused" not in found[1]
 
 
-def test_a_kind_without_resources_is_not_imported(machine):
-    assert checker.check(machine, {"no_such_kind": []}) == []
+# files that a unit reads
+
+
+def unit_file(machine: Captured, content: str = "x\n") -> dict:
+    machine.write("/etc/b.conf", content)
+    machine.write("/proc/stat", "cpu 1 2\nbtime 1000\nprocesses 3\n")
+    return {"path": "/etc/b.conf", "sha256": hashlib.sha256(b"x\n").hexdigest(), "unit": "b.service", "stamp": "/run/onecc/read/etc-b.conf"}
+
+
+@pytest.mark.parametrize(("written", "stamp", "unread"), [
+    (999, None, False),  # the boot came after it
+    (1002, None, True),
+    (1002, hashlib.sha256(b"x\n").hexdigest(), False),
+    (1002, hashlib.sha256(b"y\n").hexdigest(), True),
+])
+def test_whether_a_unit_has_read_its_file(machine, written, stamp, unread):
+    file = unit_file(machine)
+    os.utime(machine.path("/etc/b.conf"), (written, written))
+    if stamp:
+        machine.write(file["stamp"], stamp)
+    assert [item[1] for item in check(files, machine, file)] == (["read"] if unread else [])
+
+
+def test_a_file_with_another_content_is_not_said_to_be_unread_too(machine):
+    assert [item[1] for item in check(files, machine, unit_file(machine, "y\n"))] == ["content"]
+
+
+# blocks
+
+BLOCK = {"path": "/etc/hosts", "sha256": hashlib.sha256(b"10.0.0.1 a\n").hexdigest()}
+
+
+@pytest.mark.parametrize(("text", "field"), [
+    (None, "exists"),
+    ("127.0.0.1 localhost\n", "exists"),
+    ("# BEGIN onecc.cluster\n10.0.0.1 a\n", "exists"),  # it never ends
+    ("127.0.0.1 l\n# BEGIN onecc.cluster\n10.0.0.1 a\n# END onecc.cluster\n::1 l\n", None),
+    ("# BEGIN onecc.cluster\n10.0.0.2 a\n# END onecc.cluster\n", "content"),
+    ("# BEGIN onecc.cluster\n# END onecc.cluster\n", "content"),
+    ("# BEGIN onecc.cluster\n10.0.0.1 a\n# END onecc.cluster\n" * 2, "content"),
+])
+def test_blocks(machine, text, field):
+    if text is not None:
+        machine.write("/etc/hosts", text)
+    assert [item[1] for item in check(blocks, machine, BLOCK)] == ([field] if field else [])
+
+
+# limits
+
+
+def limit(machine: Captured, shown: str = "DefaultLimitMEMLOCK=infinity") -> dict:
+    declared = {"name": "memlock", "manager": "infinity", "files": [{"for": "logins", "path": "/etc/l.conf", "content": "* hard\n"}]}
+    machine.write("/etc/l.conf", "* hard\n")
+    machine.answers["systemctl"] = Completed(0, f"{shown}\n")
+    return declared
+
+
+def test_a_limit_in_state(machine):
+    assert check(limits, machine, limit(machine)) == []
+
+
+def test_a_limit_that_nobody_wrote_down(machine):
+    declared = limit(machine)
+    machine.write("/etc/l.conf", "* soft\n")
+    assert check(limits, machine, declared) == [("memlock", "logins", False, True)]
+
+
+@pytest.mark.parametrize("shown", ["DefaultLimitMEMLOCK=8388608", "", "Failed to connect to bus"])
+def test_a_limit_that_systemd_has_not_read(machine, shown):
+    assert [item[1] for item in check(limits, machine, limit(machine, shown))] == ["running"]

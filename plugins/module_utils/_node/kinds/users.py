@@ -1,0 +1,20 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
+"""Users: their account, keys and rights; and the access of those who are no longer declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts
+from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+
+def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
+    for user in resources:
+        yield from accounts.check(machine, user)
+    for name in sorted(accounts.managed(machine) - {user["name"] for user in resources}):
+        yield from accounts.check(machine, {"name": name, "access": False})

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every resource of every role is changed behind its back: the comparison names it and only it, and site.yml mends it.
+
+The resources are those of the declarations themselves, so a new role is covered the day it is declared. One change after
+the other, each seen to add its resource and no other to what differs; then one run mends them all, and no others.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from conftest import CHECKOUT, NODE, Lab
+
+USER = {"name": "ada", "uid": 2001, "sudo": True, "keys": ["ssh-ed25519 " + "A" * 68 + " ada@laptop"]}
+VARIABLES = {"base_users": [USER]}
+EXTRA = ("-e", json.dumps(VARIABLES))
+
+
+def packages(name: str, **_rest: object) -> Iterator[str]:
+    # As a power loss leaves it. Removed, it would take with it what other resources name.
+    yield f"sed -i '/^Package: {name}$/,/^$/s/^Status: install ok installed/Status: install ok half-configured/' /var/lib/dpkg/status"
+
+
+def kernel_modules(name: str, file: str, **_rest: object) -> Iterator[str]:
+    yield f"rm {file}"
+    yield f"rmmod {name}"
+
+
+def sysctls(name: str, value: str, file: str, **_rest: object) -> Iterator[str]:
+    yield f"sysctl -qw {name}={int(value) - 1}"
+    yield f"rm {file}"
+
+
+def limits(files: list[dict], **_rest: object) -> Iterator[str]:
+    yield f"rm {files[1]['path']}; systemctl daemon-reexec"
+    yield f"echo '* - core 0' >> {files[0]['path']}"
+
+
+def directories(path: str, **_rest: object) -> Iterator[str]:
+    yield f"chmod 0711 {path}"
+    yield f"chown 1000:1000 {path}"
+
+
+def files(path: str, unit: str | None, stamp: str = "", **_rest: object) -> Iterator[str]:
+    yield f"echo '# changed' >> {path}"
+    yield f"rm {path}"
+    yield f"chmod 0600 {path}"
+    if unit:
+        yield f"touch {path}; rm -f {stamp}"
+
+
+def blocks(path: str, **_rest: object) -> Iterator[str]:
+    yield f"sed -i 's/^# BEGIN onecc.cluster$/&\\n192.0.2.1 elsewhere/' {path}"
+    yield f"sed -i '/^# BEGIN onecc.cluster$/,/^# END onecc.cluster$/d' {path}"
+
+
+def arrays(name: str, **_rest: object) -> Iterator[str]:
+    yield "sed -i /^ARRAY/d /etc/mdadm/mdadm.conf"
+    yield f"rm /var/lib/onecc/nvme_raid/{name}.json"
+    yield "touch /etc/mdadm/mdadm.conf"
+
+
+def mounts(path: str, **_rest: object) -> Iterator[str]:
+    yield f"umount {path}"
+    yield f"sed -i 's/^Options=/&ro,/' /etc/systemd/system/$(systemd-escape --path --suffix=mount {path})"
+    yield f"systemctl disable $(systemd-escape --path --suffix=mount {path})"
+
+
+def users(name: str, **_rest: object) -> Iterator[str]:
+    yield f"truncate --size 0 /etc/ssh/onecc/{name}"
+    yield f"rm /etc/sudoers.d/onecc-{name}"
+    yield f"usermod --expiredate 1 {name}"
+
+
+def units(name: str, **_rest: object) -> Iterator[str]:
+    yield f"systemctl stop {name}"
+    yield f"systemctl disable {name}"
+
+
+# By kind: the ways to change a resource. A kind without one fails the test below.
+CHANGES = {
+    change.__name__: change
+    for change in (packages, kernel_modules, sysctls, limits, directories, files, blocks, arrays, mounts, users, units)
+}
+
+
+def resources(lab: Lab) -> list[tuple[str, str, list[str]]]:
+    """Kind, name and ways to change it, of all that is declared for the node."""
+    done = subprocess.run(
+        [sys.executable, str(CHECKOUT / "tests/integration/declared.py"), NODE, json.dumps(VARIABLES)],
+        cwd=CHECKOUT, env=lab.environ, check=True, capture_output=True, text=True,
+    )
+    return [
+        (kind, item.get("name") or item["path"], list(CHANGES[kind](**item)))
+        for state in json.loads(done.stdout).values()
+        for kind, items in state.items()
+        for item in items
+    ]
+
+
+def change_all(lab: Lab, chosen: list[tuple[str, str, str]]) -> None:
+    """Makes each change, and sees after each that what differs are the resources changed so far and no others."""
+    assert lab.site("--limit", NODE, *EXTRA).rc == 0
+    changed = set()
+    for kind, name, script in chosen:
+        lab.ssh(NODE, script)
+        changed.add((kind, name))
+        seen = lab.verify("--limit", NODE, *EXTRA)
+        assert seen.rc == 2 and seen.drift(NODE) == changed, f"after `{script}`:\n{seen.output}"
+    done = lab.site("--limit", NODE, *EXTRA)
+    assert done.rc == 0, done.output
+    assert done.mended(NODE) == changed
+    again = lab.verify("--limit", NODE, *EXTRA)
+    assert again.rc == 0, again.output
+
+
+def test_each_resource_is_named_and_mended(lab: Lab) -> None:
+    """Each in one way; resources of a kind take turns at the ways there are."""
+    found = resources(lab)
+    turns: dict[str, int] = {}
+    chosen = []
+    for kind, name, scripts in found:
+        chosen.append((kind, name, scripts[turns.get(kind, 0) % len(scripts)]))
+        turns[kind] = turns.get(kind, 0) + 1
+    change_all(lab, chosen)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("turn", range(1, 4))
+def test_each_resource_in_every_other_way(lab: Lab, turn: int) -> None:
+    """A resource with fewer ways than turns sits out."""
+    change_all(lab, [(kind, name, scripts[turn]) for kind, name, scripts in resources(lab) if len(scripts) > turn])
+
+
+def test_who_is_taken_off_the_list_is_out(lab: Lab, tmp_path) -> None:
+    """With a key that works before and no longer does after, and with one of the user's own too."""
+    key = tmp_path / "ada"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ada@laptop", "-f", str(key)], check=True)
+    public = key.with_suffix(".pub").read_text().strip()
+    declared = ("-e", json.dumps({"base_users": [{**USER, "keys": [public]}]}))
+    assert lab.site("--limit", NODE, *declared).rc == 0
+    own = f"install -d -m 700 -o ada -g ada ~ada/.ssh; echo '{public}' > ~ada/.ssh/authorized_keys; chown ada: ~ada/.ssh/authorized_keys"
+
+    def log_in() -> int:
+        # From the node to itself: the way there is not what this is about.
+        return int(lab.ssh(NODE, f"""
+            umask 077; cat > /root/ada <<'END'\n{key.read_text()}END
+            ssh -i /root/ada -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null ada@127.0.0.1 sudo -n id -u \
+                >/dev/null 2>&1 && echo 0 || echo $?
+            rm /root/ada
+        """))
+
+    assert log_in() == 0
+    lab.ssh(NODE, own)
+    without = lab.verify("--limit", NODE)
+    assert without.drift(NODE) == {("users", "ada")} and "ada is not declared" in without.messages(NODE)
+    done = lab.site("--limit", NODE)
+    assert done.rc == 0, done.output
+    assert done.mended(NODE) == {("users", "ada")}
+    assert log_in() != 0
+    assert lab.verify("--limit", NODE).rc == 0
