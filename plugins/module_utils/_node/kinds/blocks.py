@@ -13,22 +13,36 @@ from collections.abc import Iterator
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
-# As ansible.builtin.blockinfile writes them with the marker "# {mark} onecc.cluster".
 BEGIN, END = "# BEGIN onecc.cluster", "# END onecc.cluster"
 
 
-def blocks_of(text: str) -> list[str]:
-    """The contents of all blocks between the marks. One that does not end is none."""
-    found, lines = [], None
-    for line in text.split("\n"):
+def spans(lines: list[str]) -> list[tuple[int, int]]:
+    """Where each block begins and ends, marks included. One that does not end is none: its lines are somebody's."""
+    found, begin = [], None
+    for number, line in enumerate(lines):
         if line == BEGIN:
-            lines = []
-        elif line == END and lines is not None:
-            found.append("".join(lines))
-            lines = None
-        elif lines is not None:
-            lines.append(line + "\n")
+            begin = number
+        elif line == END and begin is not None:
+            found.append((begin, number))
+            begin = None
     return found
+
+
+def blocks_of(text: str) -> list[str]:
+    """The contents of all blocks."""
+    lines = text.split("\n")
+    return ["".join(line + "\n" for line in lines[begin + 1:end]) for begin, end in spans(lines)]
+
+
+def replaced(text: str, content: str) -> str:
+    """The text with one block of that content: where the first one was, else at the end. All other lines stay."""
+    lines = (text if text.endswith("\n") or not text else text + "\n").split("\n")
+    found = spans(lines)
+    place = found[0][0] if found else len(lines) - 1
+    for begin, end in reversed(found):
+        del lines[begin:end + 1]
+    lines[place:place] = [BEGIN, *content.rstrip("\n").split("\n"), END]
+    return "\n".join(lines)
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:

@@ -418,3 +418,21 @@ def test_a_limit_that_nobody_wrote_down(machine):
 @pytest.mark.parametrize("shown", ["DefaultLimitMEMLOCK=8388608", "", "Failed to connect to bus"])
 def test_a_limit_that_systemd_has_not_read(machine, shown):
     assert [item[1] for item in check(limits, machine, limit(machine, shown))] == ["running"]
+
+
+HOSTS = "127.0.0.1 localhost\n"
+MARKED = "# BEGIN onecc.cluster\n10.0.0.1 a\n# END onecc.cluster\n"
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    ("", MARKED),
+    (HOSTS, HOSTS + MARKED),
+    ("127.0.0.1 localhost", HOSTS + MARKED),
+    (HOSTS + MARKED, HOSTS + MARKED),
+    (MARKED + HOSTS, MARKED + HOSTS),
+    (MARKED.replace("10.0.0.1 a", "x\ny") + HOSTS + MARKED, MARKED + HOSTS),
+    ("# BEGIN onecc.cluster\n" + HOSTS, "# BEGIN onecc.cluster\n" + HOSTS + MARKED),  # no end: the lines are somebody's
+])
+def test_a_block_is_put_into_a_file(before, after):
+    assert blocks.replaced(before, "10.0.0.1 a\n") == after
+    assert blocks.replaced(after, "10.0.0.1 a\n") == after

@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module on real files below a folder of the test; what the kernel and systemd are told is written down."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+
+import pytest
+from ansible_collections.onecc.cluster.plugins.modules import configuration
+
+MINE = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
+
+
+class Failed(Exception):
+    """The module ended with an error."""
+
+
+class Module:
+    """What of AnsibleModule the code under test uses. `ran` are the commands, with what was on the disk at their time."""
+
+    def __init__(self, resources: dict, check_mode: bool = False) -> None:
+        self.params = {"resources": resources}
+        self.check_mode = check_mode
+        self.ran: list[list[str]] = []
+
+    def run_command(self, argv):
+        self.ran.append(argv)
+        return 0, "", ""
+
+    def fail_json(self, msg, **_rest):
+        raise Failed(msg)
+
+
+def run(resources: dict, **module) -> tuple[dict, Module]:
+    made = Module(resources, **module)
+    return configuration.converge(made), made
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """Files that are root's belong to whoever runs the test."""
+    monkeypatch.setattr(configuration, "PLAIN", {**MINE, "mode": "0644"})
+    return tmp_path
+
+
+def file(path, content="new\n", **fields):
+    return {"path": str(path), "content": content, "sha256": "0f", "unit": None, **MINE, "mode": "0640", **fields}
+
+
+def test_a_directory_and_a_file_in_it(root):
+    resources = {"directories": [{"path": str(root / "a"), **MINE, "mode": "0750"}], "files": [file(root / "a" / "f")]}
+    result, module = run(resources)
+    assert result["changed"] and result["written"] == [str(root / "a"), str(root / "a" / "f")]
+    assert (root / "a" / "f").read_text() == "new\n"
+    assert [oct(path.stat().st_mode & 0o7777) for path in (root / "a", root / "a" / "f")] == ["0o750", "0o640"]
+    assert module.ran == []
+    again, _module = run(resources)
+    assert (again["changed"], again["written"]) == (False, [])
+
+
+def test_the_mode_alone(root):
+    (root / "f").write_text("new\n")
+    (root / "f").chmod(0o600)
+    result, _module = run({"files": [file(root / "f")]})
+    assert result["written"] == [str(root / "f")]
+    assert (root / "f").stat().st_mode & 0o7777 == 0o640
+
+
+def test_check_mode_writes_nothing(root):
+    resources = {"directories": [{"path": str(root / "a"), **MINE, "mode": "0750"}], "files": [file(root / "f", unit="b.service")]}
+    result, module = run(resources, check_mode=True)
+    assert result["changed"] and len(result["diff"]) == 2
+    assert list(root.iterdir()) == [] and module.ran == []
+
+
+def test_a_block_leaves_the_rest_alone(root):
+    (root / "hosts").write_text("127.0.0.1 localhost\n")
+    (root / "hosts").chmod(0o604)
+    run({"blocks": [{"path": str(root / "hosts"), "content": "10.0.0.1 a\n"}]})
+    text = "127.0.0.1 localhost\n# BEGIN onecc.cluster\n10.0.0.1 a\n# END onecc.cluster\n"
+    assert (root / "hosts").read_text() == text
+    assert (root / "hosts").stat().st_mode & 0o7777 == 0o604
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_what_is_in_the_way_is_refused_before_anything_is_written(root, kind):
+    (root / "f").symlink_to("elsewhere") if kind == "link" else (root / "f").mkdir()
+    with pytest.raises(Failed, match=f"{root}/f is to be a file, and is something else"):
+        run({"files": [file(root / "first"), file(root / "f")]})
+    assert not (root / "first").exists()
+
+
+def test_everybody_reads_what_was_written(root):
+    limit = {"name": "nofile", "files": [{"for": "logins", "path": str(root / "l"), "content": "l\n"}]}
+    resources = {
+        "kernel_modules": [{"name": "rdma_rxe", "file": str(root / "m"), "content": "rdma_rxe\n"}],
+        "sysctls": [{"name": "vm.x", "value": "1", "file": str(root / "s"), "content": "vm.x = 1\n"}],
+        "limits": [limit],
+        "files": [file(root / "b1", unit="b.service", stamp=str(root / "stamps" / "b1")), file(root / "b2", unit="b.service", stamp=str(root / "b2s"))],
+    }
+    _result, module = run(resources)
+    assert module.ran == [
+        ["modprobe", "--", "rdma_rxe"],
+        ["sysctl", "--quiet", "--load", str(root / "s")],
+        ["systemctl", "daemon-reexec"],
+        ["systemctl", "try-reload-or-restart", "--", "b.service"],
+    ]
+    assert (root / "m").read_text() == "rdma_rxe\n" and (root / "l").read_text() == "l\n"
+    assert (root / "stamps" / "b1").read_text() == "0f"
+
+
+def test_a_unit_that_did_not_read_is_asked_again(root, monkeypatch):
+    resources = {"files": [file(root / "b", unit="b.service", stamp=str(root / "stamp"))]}
+    monkeypatch.setattr(Module, "run_command", lambda self, argv: (1, "", "bad line"))
+    with pytest.raises(Failed, match="try-reload-or-restart -- b.service failed: bad line"):
+        run(resources)
+    assert (root / "b").exists() and not (root / "stamp").exists()
+
+
+def test_an_owner_that_nobody_knows(root):
+    with pytest.raises(Failed, match="owner is 'no-such-user'"):
+        run({"files": [file(root / "f", owner="no-such-user")]})
