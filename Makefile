@@ -73,7 +73,7 @@ faults: venv lab-deps ## cuts a node's power at 20 moments of a run, and looks w
 	$(call starts-lab,integration)
 	python -m pytest -v tests/integration/test_power_cuts.py --moments 20
 
-bench: venv sshd ## CPU time of a run that changes nothing, beside bare ssh and stock tasks, and of the inventory, as ratios (3 minutes)
+bench: venv sshd ## CPU time of a run that changes nothing, beside bare ssh and stock tasks, and of the inventory, as ratios
 	@tests/tools/apt-install openssh-client python3-apt
 	python tests/bench/bench.py
 
