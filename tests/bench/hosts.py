@@ -200,7 +200,8 @@ Host *
                 process.wait()
         self._processes.clear()
         if self._made_privsep:
-            PRIVSEP.rmdir()
+            with contextlib.suppress(OSError):  # another run may need it still, or have removed it
+                PRIVSEP.rmdir()
             self._made_privsep = False
 
 
