@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, mount_units, specs, storage
 
@@ -72,6 +73,9 @@ _PATTERNS = {
 }
 
 
+_REFERENCE = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}")
+
+
 class DeclarationError(AnsibleError):
     """A variable or a declaration is wrong. The message names it, its value, and what is allowed."""
 
@@ -86,8 +90,18 @@ def role_folder(role: str) -> pathlib.Path:
 
 
 def load(loader: Any, path: pathlib.Path) -> Any:
-    """A YAML file of the collection, whose strings may be templates."""
-    return loader.load_from_file(str(path), trusted_as_template=True)
+    """A YAML file of the collection, whose strings may be templates. Not to be altered."""
+    return _LOADED[path] if path in _LOADED else loader.load_from_file(str(path), trusted_as_template=True)
+
+
+# Ansible imports this in its main process, before it forks a worker a host: read there, the files are read once.
+_LOADED: dict[pathlib.Path, Any] = {}
+_LOADED.update(
+    (path, load(DataLoader(), path))
+    for state in ROLES.glob("*/state.yml")
+    for path in (state, state.parent / "defaults" / "main.yml", state.parent / "meta" / "argument_specs.yml")
+    if path.is_file()
+)
 
 
 def role_state(role: str, templar: Templar, loader: Any, variables: dict[str, Any]) -> dict[str, list[dict]]:
@@ -99,17 +113,39 @@ def role_state(role: str, templar: Templar, loader: Any, variables: dict[str, An
     given = {name: own.template(variables[name]) for name in spec if name in variables}
     validated = validate(spec, {name: value for name, value in given.items() if value is not None}, f"role {folder.name}")
     own = templar.copy_with_new_env(available_variables={**variables, **validated})
-    return complete(own.template(load(loader, folder / "state.yml")), own, folder)
+    return complete(own.template(_filled(load(loader, folder / "state.yml"), validated)), own, folder)
+
+
+def _filled(value: Any, variables: dict[str, Any]) -> Any:
+    """The value with the variables in place of the templates that are nothing but the name of one.
+
+    Most of a declaration is. Each worker would compile each of them anew, at more than a millisecond.
+    """
+    if isinstance(value, dict):
+        return {key: _filled(item, variables) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, variables) for item in value]
+    reference = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+    return variables[reference[1]] if reference and reference[1] in variables else value
 
 
 def validate(spec: dict, values: dict, where: str) -> dict:
     """The values with their types and defaults, or an error that says everything that is wrong."""
     if altered := [message for name, value in values.items() for message in _altered(name, value, spec.get(name, {}))]:
         raise DeclarationError(f"{where}: {'; '.join(altered)}.")
-    result = ArgumentSpecValidator(spec).validate(values, validate_role_argument_spec=True)
+    result = ArgumentSpecValidator(spec).validate(_plain(values), validate_role_argument_spec=True)
     if result.error_messages:
         raise DeclarationError(f"{where}: {'; '.join(result.error_messages)}")
     return result.validated_parameters
+
+
+def _plain(value: Any) -> Any:
+    """The value without Ansible's tags, which the validator would copy one by one: the origin of each string, down to its line."""
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return f"{value}" if isinstance(value, str) else value
 
 
 def _altered(name: str, value: Any, spec: dict[str, Any]) -> list[str]:

@@ -354,3 +354,15 @@ def test_template_files(roles, templar, loader):
 def test_a_template_file_of_one_number(roles, templar, loader):
     roles.template("{{ mine_port }}")
     assert roles(templar, loader)["files"][0]["content"] == "80"
+
+
+def test_a_reference_to_a_variable_is_that_variable_and_never_a_template_again():
+    given = {"a": "{{ name }}", "b": ["{{name}}", "{{ other }}", "x {{ name }}", 1], "c": "{{ list }}"}
+    assert _declaration._filled(given, {"name": "{{ 1 + 1 }}", "list": ["x"]}) == {
+        "a": "{{ 1 + 1 }}", "b": ["{{ 1 + 1 }}", "{{ other }}", "x {{ name }}", 1], "c": ["x"],
+    }
+
+
+def test_the_files_of_roles_are_read_before_workers_are_forked():
+    for path in _declaration.ROLES.glob("*/state.yml"):
+        assert {path, path.parent / "defaults/main.yml", path.parent / "meta/argument_specs.yml"} <= set(_declaration._LOADED)
