@@ -76,8 +76,8 @@ def test_lines():
 def test_lines_of_problems():
     """A message of a node that was not compared has them already."""
     entry = {"status": "drift", "drift": [item("a")], "mended": [], "message": "", "preflight": [{"message": "no space"}, {"message": "old"}]}
-    assert report.lines("node", 4, entry)[1:] == ["        " + line for line in ("! no space", "! old", "- base: package a")]
-    assert report.lines("node", 4, {**entry, "drift": [], "message": "- no space\n- old"})[1:] == ["        ! - no space", "          ! - old"]
+    assert report.lines("node", 4, entry)[1:] == ["        ! no space", "        ! old", "        - base: package a"]
+    assert report.lines("node", 4, {**entry, "drift": [], "message": "- no space"})[1:] == ["        ! - no space"]
 
 
 @pytest.mark.parametrize("status", ["in_state", "converged", "drift", "failed", "unreachable"])
