@@ -99,7 +99,12 @@ def disks(machine, monkeypatch):
     made = SimpleNamespace(of={"/": 1, "/var": 1, "/boot": 1}, free={1: 0})
     for folder in ("var", "boot"):
         (machine.folder / folder).mkdir()
-    monkeypatch.setattr(preflight, "file_system", lambda _machine, folder: (made.of[folder], made.free[made.of[folder]]))
+
+    def file_system(_machine: Captured, folder: str) -> tuple[int, int]:
+        assert machine.exists(folder)
+        return made.of[folder], made.free[made.of[folder]]
+
+    monkeypatch.setattr(preflight, "file_system", file_system)
     return made
 
 
