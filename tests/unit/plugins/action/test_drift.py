@@ -54,6 +54,7 @@ def test_a_comparison(tmp_path):
 
     inline = result["inline"]
     assert (inline["changed"], inline["failed"], inline["schema"]) == (False, False, 1)
+    assert "preflight" not in inline
     assert [(item["role"], item["kind"], item["name"], item["field"]) for item in inline["drift"]] == [
         ("state", "packages", "no-such-package", "installed"), ("state", "files", "/no/such/file", "exists"),
     ]
@@ -275,10 +276,12 @@ def test_no_problems_change_nothing():
 NO_SUDO = "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n"
 
 
-def test_a_preflight_of_a_node_without_root_rights(tmp_path):
+@pytest.mark.parametrize("preflight", [True, False])
+def test_a_comparison_of_a_node_without_root_rights(tmp_path, preflight):
+    """It says so without a preflight too."""
     (tmp_path / "sudo").write_text(NO_SUDO)
     (tmp_path / "sudo").chmod(0o755)
-    task = {**drift(state=MISSING, preflight=True), "become": True, "become_user": "nobody", "become_exe": str(tmp_path / "sudo")}
+    task = {**drift(state=MISSING, preflight=preflight), "become": True, "become_user": "nobody", "become_exe": str(tmp_path / "sudo")}
     playbook = Playbook(tmp_path, {"node": LOCAL}, [task, {"ansible.builtin.file": {"path": str(tmp_path / "changed"), "state": "touch"}}])
     done = playbook.run()
     assert done.returncode == 2 and not (tmp_path / "changed").exists()
