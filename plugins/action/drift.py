@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -17,7 +19,16 @@ ARGUMENTS = {
     "roles": {"type": "list", "elements": "str"},
     "state": {"type": "dict"},
     "required": {"type": "bool", "default": False},
+    "preflight": {"type": "bool", "default": False},
 }
+
+# How sudo (its messages in src/parse_args.c, plugins/sudoers/{check,logging}.c), the shell that does not find it, and su say
+# that the user does not become root; and what a connection of Ansible makes of the first of them (ssh.py, local.py).
+NOT_ROOT = re.compile(
+    r"password is required|terminal is required|not in the sudoers|not allowed to (execute|run)|may not run|"
+    r"no new privileges|(sudo|su|doas): (command )?not found|su: (Permission denied|Authentication failure)|"
+    r"Missing \w+ password"
+)
 
 
 class ActionModule(ActionBase):
@@ -33,10 +44,11 @@ class ActionModule(ActionBase):
         try:
             arguments = _declaration.validate(ARGUMENTS, self._task.args, "drift")
             states = self.states(arguments, variables)
-            found = self.ask(states, variables)
+            found, problems = self.ask(states, variables, arguments["preflight"])
         except _declaration.DeclarationError as error:
             return {**result, "failed": True, "msg": error.message}
-        return {**result, **summary(states, found, arguments["required"], bool(self._task.diff))}
+        said = {} if found is None else summary(states, found, arguments["required"], bool(self._task.diff))
+        return {**result, **(preflight(said, problems) if found is None or arguments["preflight"] else said)}
 
     def states(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, dict[str, list[dict]]]:
         """The declared states by role; that of the option `state` stands under the name "state"."""
@@ -50,8 +62,13 @@ class ActionModule(ActionBase):
             for role in roles
         }
 
-    def ask(self, states: dict, variables: dict[str, Any]) -> dict[str, list[dict]]:
-        """Sends the checker over the play's own connection, and returns its differences by role."""
+    def ask(
+        self, states: dict, variables: dict[str, Any], preflight: bool = False
+    ) -> tuple[dict[str, list[dict]] | None, list[dict]]:
+        """Sends the checker over the play's own connection, and returns its differences by role and the problems it met.
+
+        There are problems and no differences where the checker could not run on the node.
+        """
         if not self._connection.has_pipelining:
             raise AnsibleError(f"drift sends its checker on standard input, which {self._connection.transport} cannot do.")
         python = self._templar.template(variables.get("ansible_python_interpreter", "auto"))
@@ -59,12 +76,41 @@ class ActionModule(ActionBase):
             python = "/usr/bin/python3"
         to_check = {role: _declaration.to_check(state) for role, state in states.items()}
         command = _payload.COMMAND.format(python=python)
-        done = self._low_level_execute_command(command, in_data=_payload.program(to_check))
-        found = _payload.answer(done["stdout"])
-        if found is None:
-            said = (done["stderr"] or done["stdout"]).strip() or "nothing"
-            raise AnsibleError(f"The check did not run on the node (exit status {done['rc']}). It said: {said}")
-        return found
+        program = _payload.program(to_check, time.time() if preflight else None)
+        try:
+            done = self._low_level_execute_command(command, in_data=program)
+        except AnsibleError as error:
+            if NOT_ROOT.search(error.message):
+                return None, [self.not_root(error.message)]
+            raise
+        found, problems = _payload.answer(done["stdout"]), _payload.problems(done["stdout"]) or []
+        if found is not None or problems:
+            return found, problems
+        said = (done["stderr"] or done["stdout"]).strip() or "nothing"
+        if self._connection.become and NOT_ROOT.search(said):
+            return None, [self.not_root(said)]
+        raise AnsibleError(f"The check did not run on the node (exit status {done['rc']}). It said: {said}")
+
+    def not_root(self, said: str) -> dict[str, Any]:
+        """The problem of a node on which the user does not become root, with the line that says so."""
+        line = next((line.strip() for line in said.splitlines() if NOT_ROOT.search(line)), said)
+        user = self._get_remote_user() or "that logs in"
+        message = (
+            f"the user {user} has no root rights there ({line}). On Managed Slurm and Managed Kubernetes clusters users have "
+            "none, and Lambda keeps the nodes. Elsewhere allow the user sudo without a password, or give it with --ask-become-pass"
+        )
+        return {"field": "rights", "is": user, "should": "root", "message": message}
+
+
+def preflight(result: dict[str, Any], problems: list[dict]) -> dict[str, Any]:
+    """The task's result with the problems, which fail a node that there is something to change on, or nothing known of."""
+    compared = "drift" in result
+    if not problems or compared and not result["drift"]:
+        return {**result, "preflight": problems}
+    count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
+    lines = [f"The node was left as it is, because of {count}:", *(f"- {item['message']}." for item in problems)]
+    message = "\n".join([*lines, result["msg"]] if compared else lines)
+    return {"changed": False, "schema": 1, **result, "preflight": problems, "failed": True, "msg": message}
 
 
 def summary(states: dict, found: dict[str, list[dict]], required: bool, with_diff: bool) -> dict[str, Any]:

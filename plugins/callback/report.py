@@ -14,7 +14,8 @@ description:
   - Writes the same as JSON where a file is named.
   - "The JSON is C({schema, playbook, hosts}); each host has a C(status): V(in_state), V(converged) (it differed and no longer
     does), V(drift), V(failed) or V(unreachable); C(drift), what differs now; C(mended), what differed before and no longer
-    does; and C(message), the error of a node that failed or was not reached."
+    does; C(message), the error of a node that failed or was not reached; and C(preflight), what stands in the way of a change
+    (O(onecc.cluster.drift#module:preflight))."
 requirements:
   - Enabled in the configuration, C(callbacks_enabled = onecc.cluster.report).
 options:
@@ -55,6 +56,7 @@ class Seen:
     def __init__(self) -> None:
         self.before: dict[str, list[dict]] = {}
         self.now: dict[str, list[dict]] = {}
+        self.preflight: list[dict] = []
         self.error = ""
         self.unreachable = False
 
@@ -79,12 +81,14 @@ def host_report(seen: Seen) -> dict[str, Any]:
         status = "drift"
     else:
         status = "converged" if mended else "in_state"
-    return {"status": status, "drift": drift, "mended": mended, "message": seen.error}
+    return {"status": status, "drift": drift, "mended": mended, "message": seen.error, "preflight": seen.preflight}
 
 
 def lines(name: str, width: int, entry: dict[str, Any]) -> list[str]:
-    """A node's part of the table: its status, and below it what differs, with what was mended marked by a plus."""
+    """A node's part of the table: its status, and below it what stands in the way, what was mended (+) and what differs (-)."""
     rows = [f"{name:{width}}  {WORDS[entry['status']]}"]
+    # The message of a node that was not compared lists its problems already.
+    rows += [f"{'':{width}}    ! {item['message']}" for item in entry["preflight"] if not entry["message"]]
     rows += [f"{'':{width}}    + {item['role']}: {item['message']}" for item in entry["mended"]]
     rows += [f"{'':{width}}    - {item['role']}: {item['message']}" for item in entry["drift"]]
     rows += [f"{'':{width}}    ! {line}" for line in entry["message"].splitlines()]
@@ -135,7 +139,11 @@ class CallbackModule(CallbackBase):
         """Takes note of a comparison; says whether the task was one that got an answer."""
         drift = result.result.get("drift")
         # The action as it was resolved: a playbook may name it without its collection.
-        if result.task.resolved_action != "onecc.cluster.drift" or drift is None:
+        if result.task.resolved_action != "onecc.cluster.drift":
+            return False
+        if "preflight" in result.result:
+            self.node(result).preflight = result.result["preflight"]
+        if drift is None:
             return False
         self.node(result).compared(result.result["compared"], drift)
         return True

@@ -47,6 +47,18 @@ options:
       - Fail where the node is not in the declared state.
     type: bool
     default: false
+  preflight:
+    description:
+      - Looks in the same round trip for what would make a change fail in its middle, and fails a node that differs and on which
+        there is such a problem. So a play whose first task this is lists the problems of all its nodes before it changes one of them.
+      - A node in the declared state is not failed; its problems are in the result.
+      - "It looks at: the distribution (Ubuntu 22.04 and 24.04, Debian 12), the version of Python, the rights of root, free space in
+        C(/), C(/var) and C(/boot), the clock against the controller's, and whether another run of Ansible is at work on the node."
+      - Where the node differs, it first waits up to five minutes for such a run to end, and compares again.
+      - A run that works as root without C(become), or is between two of its tasks, is not seen. The modules of this collection
+        that write have locks for that.
+    type: bool
+    default: false
 author:
   - The onecc.cluster developers (@onecc)
 attributes:
@@ -67,6 +79,11 @@ EXAMPLES = r"""
   onecc.cluster.drift:
     roles: [nvme_raid]
     required: true
+  become: true
+
+- name: See that nothing stands in the way, before the first change to any node
+  onecc.cluster.drift:
+    preflight: true
   become: true
 
 - name: Compare with a state of one's own
@@ -137,6 +154,29 @@ apply:
   description: By role and kind, the declared resources that differ, complete with defaults and rendered contents.
   returned: when O(required) is false
   type: dict
+preflight:
+  description: The problems that were found on the node, with or without drift; empty where there are none.
+  returned: when O(preflight) is true, and where the user has no root rights
+  type: list
+  elements: dict
+  contains:
+    field:
+      description: What it is about, V(system), V(python), V(rights), V(clock), V(running), or V(space) and a folder.
+      type: str
+    is:
+      description: What it is.
+      type: raw
+    should:
+      description: What it should be, or at least should be.
+      type: raw
+    message:
+      description: The same in a line for a person, and what to do about it.
+      type: str
+  sample:
+    - field: space /boot
+      is: 12
+      should: 71
+      message: "/boot: 12 MiB are free; 71 MiB are needed. See `du -xm /boot | sort -n | tail`"
 schema:
   description: Number of this result's form. It grows when a program that reads it must change.
   returned: always

@@ -14,17 +14,24 @@ import pathlib
 import re
 import tokenize
 import zlib
+from typing import Any
 
 PACKAGE = "ansible_collections.onecc.cluster.plugins.module_utils._node"
 SOURCES = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "_node"
 # What stands before the answer, whatever a login shell, a sudo lecture or a wrapper printed.
 MARK = "onecc.cluster drift "
+PREFLIGHT_MARK = "onecc.cluster preflight "
+
+# What the code in module_utils/_node is written for.
+MINIMUM = (3, 9)
+MINIMUM_TEXT = ".".join(map(str, MINIMUM))
 
 # Python runs it with -I -S: no site-packages, no environment, nothing from the current directory.
 COMMAND = "{python} -I -S -c 'import sys, zlib; exec(zlib.decompress(sys.stdin.buffer.read()))'"
 
 _PROGRAM = """
 import json, sys, types
+{before}
 for name, source in {modules!r}:
     module = sys.modules[name] = types.ModuleType(name)
     parent, _, child = name.rpartition(".")
@@ -34,7 +41,24 @@ for name, source in {modules!r}:
 check = sys.modules[{package!r} + ".checker"].check
 machine = sys.modules[{package!r} + ".machine"].Machine()
 states = json.loads({states!r})
-sys.stdout.write({mark!r} + json.dumps({{role: check(machine, state) for role, state in states.items()}}) + "\\n")
+compare = lambda: {{role: check(machine, state) for role, state in states.items()}}
+{compare}
+sys.stdout.write({mark!r} + json.dumps(found) + "\\n")
+"""
+
+# Before the modules, which an older Python may not even read. It is then the only problem that is said.
+_PYTHON = f"""
+version = "%d.%d" % sys.version_info[:2]
+if sys.version_info < {MINIMUM!r}:
+    message = "the Python of the node is %s; needed is {MINIMUM_TEXT} or later. Set ansible_python_interpreter to one" % version
+    problem = {{"field": "python", "is": version, "should": {MINIMUM_TEXT!r}, "message": message}}
+    sys.stdout.write({PREFLIGHT_MARK!r} + json.dumps([problem]) + "\\n")
+    sys.exit(1)
+"""
+
+_PREFLIGHT = """
+problems, found = sys.modules[{package!r} + ".preflight"].examine(machine, compare, {clock!r})
+sys.stdout.write({mark!r} + json.dumps(problems) + "\\n")
 """
 
 _IMPORT = re.compile(rf"^from {re.escape(PACKAGE)}(?:\.([\w.]+))? import ([\w, ]+)$", re.MULTILINE)
@@ -63,7 +87,7 @@ _STRIPPED = {
 }
 
 
-def modules(kinds: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def modules(kinds: tuple[str, ...], preflight: bool = False) -> tuple[tuple[str, str], ...]:
     """Names and sources of the checker and of these kinds, each after the modules that it imports."""
     found: dict[str, str] = {PACKAGE: "", f"{PACKAGE}.kinds": ""}
 
@@ -80,20 +104,36 @@ def modules(kinds: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     add("checker")
     for kind in kinds:
         add(f"kinds.{kind}")
+    if preflight:
+        add("preflight")
     return tuple(found.items())
 
 
-def program(states: dict[str, dict[str, list[dict]]]) -> bytes:
-    """The program that compares a node with the states of some roles, compressed."""
+def program(states: dict[str, dict[str, list[dict]]], clock: float | None = None) -> bytes:
+    """The program that compares a node with the states of some roles, compressed. With a clock it does a preflight too."""
     kinds = tuple(dict.fromkeys(kind for state in states.values() for kind in state))
-    text = _PROGRAM.format(modules=modules(kinds), package=PACKAGE, states=json.dumps(states), mark=MARK)
+    preflight = clock is not None
+    text = _PROGRAM.format(
+        modules=modules(kinds, preflight), package=PACKAGE, states=json.dumps(states), mark=MARK,
+        before=_PYTHON if preflight else "",
+        compare=_PREFLIGHT.format(package=PACKAGE, clock=clock, mark=PREFLIGHT_MARK) if preflight else "found = compare()",
+    )
     return zlib.compress(text.encode(), 9)
 
 
 def answer(stdout: str) -> dict[str, list[dict]] | None:
     """The differences by role, out of what the program printed; None where it did not get that far."""
-    _noise, mark, rest = stdout.partition(MARK)
+    return _after(MARK, stdout)
+
+
+def problems(stdout: str) -> list[dict] | None:
+    """What the preflight found, in the same way."""
+    return _after(PREFLIGHT_MARK, stdout)
+
+
+def _after(mark: str, stdout: str) -> Any:
+    _noise, found, rest = stdout.partition(mark)
     try:
-        return json.JSONDecoder().raw_decode(rest)[0] if mark else None
+        return json.JSONDecoder().raw_decode(rest)[0] if found else None
     except ValueError:
         return None  # the connection broke in the middle of it

@@ -54,6 +54,7 @@ def test_a_comparison(tmp_path):
 
     inline = result["inline"]
     assert (inline["changed"], inline["failed"], inline["schema"]) == (False, False, 1)
+    assert "preflight" not in inline
     assert [(item["role"], item["kind"], item["name"], item["field"]) for item in inline["drift"]] == [
         ("state", "packages", "no-such-package", "installed"), ("state", "files", "/no/such/file", "exists"),
     ]
@@ -101,7 +102,7 @@ def test_a_state_that_the_node_is_in(tmp_path):
     playbook = Playbook(tmp_path, {"node": LOCAL}, [drift(state={"directories": [{"path": "/"}]}, required=True)])
     done = playbook.run()
     assert done.returncode == 0
-    assert playbook.hosts()["node"] == {"status": "in_state", "drift": [], "mended": [], "message": ""}
+    assert playbook.hosts()["node"] == {"status": "in_state", "drift": [], "mended": [], "message": "", "preflight": []}
 
 
 # The parts
@@ -148,19 +149,27 @@ def test_a_summary_of_nothing():
     assert result["msg"] == "In the declared state."
 
 
-def module(connection: SimpleNamespace, answer: dict) -> tuple[action.ActionModule, list]:
+def module(connection: SimpleNamespace, answer: dict | AnsibleError) -> tuple[action.ActionModule, list]:
     """The action without a task: what `ask` needs, and the commands that it gave."""
     asked = []
+
+    def execute(command: str, in_data: bytes) -> dict:
+        asked.append((command, in_data))
+        if isinstance(answer, AnsibleError):
+            raise answer
+        return answer
+
     made = action.ActionModule.__new__(action.ActionModule)
     made._connection = connection
     made._templar = SimpleNamespace(template=lambda value: value)
-    made._low_level_execute_command = lambda command, in_data: asked.append((command, in_data)) or answer
+    made._low_level_execute_command = execute
+    made._get_remote_user = lambda: "ubuntu"
     return made, asked
 
 
 def test_one_round_trip_for_all_roles():
     made, asked = module(SimpleNamespace(has_pipelining=True), {"rc": 0, "stdout": _payload.MARK + '{"a": [], "b": []}\n', "stderr": ""})
-    assert made.ask({"a": {}, "b": {}}, {"ansible_python_interpreter": "/opt/python"}) == {"a": [], "b": []}
+    assert made.ask({"a": {}, "b": {}}, {"ansible_python_interpreter": "/opt/python"}) == ({"a": [], "b": []}, [])
     (command, program), = asked
     assert command.startswith("/opt/python -I -S -c ")
     assert program == _payload.program({"a": {}, "b": {}})
@@ -174,12 +183,108 @@ def test_a_connection_that_has_no_standard_input():
 
 
 @pytest.mark.parametrize(("answer", "words"), [
-    ({"rc": 1, "stdout": "", "stderr": "sudo: a password is required\n"}, "exit status 1). It said: sudo: a password is required"),
+    ({"rc": 1, "stdout": "", "stderr": "Segmentation fault\n"}, "exit status 1). It said: Segmentation fault"),
     ({"rc": 127, "stdout": "not found\n", "stderr": ""}, "It said: not found"),
     ({"rc": 0, "stdout": "", "stderr": ""}, "It said: nothing"),
+    # A warning of sudo's is not what went wrong.
+    ({"rc": 127, "stdout": "", "stderr": "sudo: unable to resolve host x\nsh: 1: python: not found\n"}, "exit status 127"),
 ])
 def test_a_node_that_gives_no_answer(answer, words):
-    made, _asked = module(SimpleNamespace(has_pipelining=True), answer)
+    made, _asked = module(SimpleNamespace(has_pipelining=True, become=object()), answer)
     with pytest.raises(AnsibleError) as error:
         made.ask({"a": {}}, {})
     assert words in str(error.value)
+
+
+# The preflight
+
+
+@pytest.mark.parametrize("said", [
+    "sudo: a password is required", "sudo: a terminal is required to read the password; either use the -S option",
+    "ubuntu is not in the sudoers file.", "Sorry, user ubuntu is not allowed to execute '/bin/sh' as root on node.",
+    "sudo: The \"no new privileges\" flag is set, which prevents sudo from running as root.", "/bin/sh: 1: sudo: not found",
+    "bash: line 1: sudo: command not found", "su: Authentication failure",
+])
+def test_a_user_without_root_rights(said):
+    made, _asked = module(SimpleNamespace(has_pipelining=True, become=object()), {"rc": 1, "stdout": "", "stderr": f"a lecture\n{said}\n"})
+    found, (problem,) = made.ask({"a": {}}, {})
+    assert found is None
+    assert (problem["field"], problem["is"], problem["should"]) == ("rights", "ubuntu", "root")
+    assert f"({said})" in problem["message"] and "Managed Slurm" in problem["message"] and "the user ubuntu" in problem["message"]
+
+
+def test_a_connection_that_notices_it():
+    """As ssh's does where sudo asks for a password that nobody gave."""
+    made, _asked = module(SimpleNamespace(has_pipelining=True, become=object()), AnsibleError("Missing sudo password"))
+    assert made.ask({"a": {}}, {})[1][0]["field"] == "rights"
+    for error in ("Incorrect sudo password", "Failed to connect to the host via ssh: Connection refused"):
+        made, _asked = module(SimpleNamespace(has_pipelining=True, become=object()), AnsibleError(error))
+        with pytest.raises(AnsibleError, match=error):
+            made.ask({"a": {}}, {})
+
+
+def test_without_become_nobody_asked_for_root():
+    made, _asked = module(SimpleNamespace(has_pipelining=True, become=None), {"rc": 1, "stdout": "", "stderr": "sudo: not found"})
+    with pytest.raises(AnsibleError, match="did not run"):
+        made.ask({"a": {}}, {})
+
+
+def test_one_round_trip_with_the_preflight(monkeypatch):
+    monkeypatch.setattr(action.time, "time", lambda: 1234.5)
+    stdout = f'{_payload.PREFLIGHT_MARK}[{{"field": "clock"}}]\n{_payload.MARK}{{"a": []}}\n'
+    made, asked = module(SimpleNamespace(has_pipelining=True), {"rc": 0, "stdout": stdout, "stderr": ""})
+    assert made.ask({"a": {}}, {}, preflight=True) == ({"a": []}, [{"field": "clock"}])
+    (_command, program), = asked
+    assert program == _payload.program({"a": {}}, 1234.5)
+
+
+def test_an_older_python_is_a_problem_without_a_comparison():
+    made, _asked = module(SimpleNamespace(has_pipelining=True), {"rc": 1, "stdout": f'{_payload.PREFLIGHT_MARK}[{{"field": "python"}}]\n', "stderr": ""})
+    assert made.ask({"a": {}}, {}, preflight=True) == (None, [{"field": "python"}])
+
+
+PROBLEMS = [{"field": "clock", "message": "the clock"}, {"field": "system", "message": "the system"}]
+
+
+def test_problems_fail_a_node_that_differs():
+    result = action.preflight(action.summary(STATES, FOUND, required=False, with_diff=False), PROBLEMS)
+    assert result["failed"] is True and result["preflight"] == PROBLEMS and result["drift"] and result["roles"] == ["b"]
+    assert result["msg"].splitlines()[:4] == [
+        "The node was left as it is, because of 2 problems:", "- the clock.", "- the system.", "2 resources differ from the declared state:",
+    ]
+
+
+def test_problems_fail_a_node_that_was_not_compared():
+    result = action.preflight({}, PROBLEMS[:1])
+    assert result == {
+        "changed": False, "schema": 1, "failed": True, "preflight": PROBLEMS[:1],
+        "msg": "The node was left as it is, because of a problem:\n- the clock.",
+    }
+
+
+@pytest.mark.parametrize("problems", [[], PROBLEMS])
+def test_problems_do_not_fail_a_node_in_state(problems):
+    result = action.preflight(action.summary(STATES, {"a": [], "b": []}, required=False, with_diff=False), problems)
+    assert "failed" not in result and result["preflight"] == problems and result["msg"] == "In the declared state."
+
+
+def test_no_problems_change_nothing():
+    before = action.summary(STATES, FOUND, required=False, with_diff=True)
+    assert action.preflight(before, []) == {**before, "preflight": []}
+
+
+NO_SUDO = "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n"
+
+
+@pytest.mark.parametrize("preflight", [True, False])
+def test_a_comparison_of_a_node_without_root_rights(tmp_path, preflight):
+    """It says so without a preflight too."""
+    (tmp_path / "sudo").write_text(NO_SUDO)
+    (tmp_path / "sudo").chmod(0o755)
+    task = {**drift(state=MISSING, preflight=preflight), "become": True, "become_user": "nobody", "become_exe": str(tmp_path / "sudo")}
+    playbook = Playbook(tmp_path, {"node": LOCAL}, [task, {"ansible.builtin.file": {"path": str(tmp_path / "changed"), "state": "touch"}}])
+    done = playbook.run()
+    assert done.returncode == 2 and not (tmp_path / "changed").exists()
+    entry = playbook.hosts()["node"]
+    assert entry["status"] == "failed" and [item["field"] for item in entry["preflight"]] == ["rights"]
+    assert done.stdout.partition("DECLARED STATE")[2].count("has no root rights") == 1

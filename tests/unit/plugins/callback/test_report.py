@@ -10,6 +10,7 @@ import shutil
 
 import pytest
 from ansible_collections.onecc.cluster.plugins.callback import report
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _payload
 from ansible_collections.onecc.cluster.tests.unit.playbook import LOCAL, UNREACHABLE, Playbook, drift
 
 RUNS = pytest.mark.skipif(not os.path.exists("/usr/bin/python3"), reason="/usr/bin/python3 is not here")
@@ -60,7 +61,9 @@ def test_another_field_of_a_resource_is_another_difference():
 
 
 def test_lines():
-    entry = {"status": "failed", "drift": [item("a")], "mended": [item("b", "raid")], "message": "apt failed\nof two lines"}
+    entry = {
+        "status": "failed", "drift": [item("a")], "mended": [item("b", "raid")], "message": "apt failed\nof two lines", "preflight": [],
+    }
     assert report.lines("node", 6, entry) == [
         "node    failed",
         "          + raid: package b",
@@ -70,9 +73,18 @@ def test_lines():
     ]
 
 
+def test_lines_of_problems():
+    """A message of a node that was not compared has them already."""
+    entry = {"status": "drift", "drift": [item("a")], "mended": [], "message": "", "preflight": [{"message": "no space"}, {"message": "old"}]}
+    assert report.lines("node", 4, entry)[1:] == ["        ! no space", "        ! old", "        - base: package a"]
+    assert report.lines("node", 4, {**entry, "drift": [], "message": "- no space"})[1:] == ["        ! - no space"]
+
+
 @pytest.mark.parametrize("status", ["in_state", "converged", "drift", "failed", "unreachable"])
 def test_every_status_has_words_and_a_colour(status):
-    assert report.lines("n", 1, {"status": status, "drift": [], "mended": [], "message": ""}) == [f"n  {report.WORDS[status]}"]
+    assert report.lines("n", 1, {"status": status, "drift": [], "mended": [], "message": "", "preflight": []}) == [
+        f"n  {report.WORDS[status]}"
+    ]
     assert status in report.COLOURS
 
 
@@ -140,6 +152,28 @@ def test_a_run_with_a_node_of_each_status(tmp_path):
     table = done.stdout.partition("DECLARED STATE")[2]
     assert [line.split()[0] for line in table.splitlines() if line and not line.startswith((" ", "*"))] == sorted(hosts)
     assert "brought to state" in table and "in state" in table
+
+
+@RUNS
+def test_a_run_with_problems(tmp_path):
+    """In front of one node's Python stands what answers for a preflight that found something."""
+    problem = {"field": "clock", "is": 200, "should": 0, "message": "the clock is wrong"}
+    (tmp_path / "python").write_text(
+        f"#!/bin/sh\necho '{_payload.PREFLIGHT_MARK}{json.dumps([problem])}'\n"
+        f'/usr/bin/python3 "$@" | sed "/^{_payload.PREFLIGHT_MARK}/d"\n'
+    )
+    (tmp_path / "python").chmod(0o755)
+    late = f"{LOCAL} ansible_python_interpreter={tmp_path}/python"
+    hosts = {"fine": f"{late} wanted=/", "differs": f"{late} wanted=/no/such/directory"}
+    changes = {"ansible.builtin.command": f"touch {tmp_path}/{{{{ inventory_hostname }}}}"}
+    playbook = Playbook(tmp_path, hosts, [drift(state={"directories": [{"path": "{{ wanted }}"}]}, preflight=True), changes])
+    done = playbook.run()
+    assert done.returncode == 2
+    found = playbook.hosts()
+    assert {host: entry["status"] for host, entry in found.items()} == {"fine": "in_state", "differs": "drift"}
+    assert [entry["preflight"] for entry in found.values()] == [[problem]] * 2
+    assert (tmp_path / "fine").exists() and not (tmp_path / "differs").exists()
+    assert done.stdout.partition("DECLARED STATE")[2].count("! the clock is wrong") == 2
 
 
 @RUNS

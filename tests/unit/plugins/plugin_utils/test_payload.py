@@ -11,6 +11,7 @@ import subprocess
 import zlib
 
 import pytest
+from ansible_collections.onecc.cluster.plugins.module_utils._node import preflight
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _declaration, _payload
 
 PYTHON = "/usr/bin/python3"
@@ -27,6 +28,8 @@ EVERY_KIND = {
     "mounts": [{"path": "/no/such/mount", "array": "nosucharray", "fstype": "xfs"}],
     "units": [{"name": "no-such-unit.service", "active": True}],
 }
+
+ANSWER = _payload.MARK + json.dumps({"role": [{"name": "x"}]})
 
 
 def checked(state: dict) -> dict:
@@ -89,7 +92,7 @@ def test_sources_are_python_3_9(path):
 def test_sources_import_the_standard_library_of_3_9_alone():
     known = {
         "__future__", "collections.abc", "contextlib", "errno", "fcntl", "grp", "hashlib", "importlib", "json", "os", "pwd", "re",
-        "stat", "struct", "subprocess", "typing", "uuid",
+        "stat", "struct", "subprocess", "time", "typing", "uuid",
     }
     for path in _payload.SOURCES.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -180,10 +183,46 @@ def test_an_error_on_the_node_is_no_answer():
     assert done.returncode == 1 and _payload.answer(done.stdout.decode()) is None
 
 
+# The preflight
+
+
+def test_it_travels_only_where_it_is_asked_for():
+    assert b"_node.preflight" not in zlib.decompress(_payload.program({"a": FILES}))
+    assert b"sys.version_info" not in zlib.decompress(_payload.program({"a": FILES}))
+    assert len(_payload.program({"role": checked(EVERY_KIND)}, 1e9)) < 16 * 1024
+
+
+def test_the_command_is_known_on_the_node():
+    """Else two comparisons would wait for each other."""
+    assert preflight.COMPARISON in _payload.COMMAND
+
+
+@SYSTEM_PYTHON
+def test_it_answers_beside_the_comparison():
+    done = run(_payload.program({"a": FILES}, 1000.0))
+    assert (done.returncode, done.stderr) == (0, b"")
+    stdout = done.stdout.decode()
+    clock = [item for item in _payload.problems(stdout) if item["field"] == "clock"]
+    assert clock and clock[0]["is"] > 1e9
+    assert [item["name"] for item in _payload.answer(stdout)["a"]] == ["/etc/no-such-file"]
+
+
+@SYSTEM_PYTHON
+def test_an_older_python_says_so(monkeypatch):
+    monkeypatch.setattr(_payload, "_PYTHON", "sys.version_info = (3, 8, 10)\n" + _payload._PYTHON)
+    done = run(_payload.program({"a": FILES}, 1000.0))
+    assert done.returncode == 1
+    (problem,) = _payload.problems(done.stdout.decode())
+    assert (problem["field"], problem["is"], problem["should"]) == ("python", "3.8", "3.9")
+    assert "3.8; needed is 3.9 or later" in problem["message"] and _payload.answer(done.stdout.decode()) is None
+
+
+@pytest.mark.parametrize("stdout", ["", ANSWER, _payload.PREFLIGHT_MARK + "[{"])
+def test_no_answer_of_a_preflight(stdout):
+    assert _payload.problems(stdout) is None
+
+
 # Reading the answer
-
-
-ANSWER = _payload.MARK + json.dumps({"role": [{"name": "x"}]})
 
 
 @pytest.mark.parametrize("stdout", [
