@@ -161,6 +161,15 @@ options:
     elements: str
     choices: [region, instance_type, status]
     default: []
+  facts:
+    description:
+      - What else C(onecc_instance) says. V(usage) puts C(bytes_used) into each of its C(file_systems), as the API counted it
+        in the last hours, and costs a request more. V(price) puts C(price_cents_per_hour) into it, that of the whole
+        instance. What the API does not say is null.
+    type: list
+    elements: str
+    choices: [usage, price]
+    default: []
   secret_vars:
     description:
       - Secrets to put into C(onecc_instance) too. Whoever can read the variables of a host can then open its JupyterLab.
@@ -340,7 +349,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         for name in ("ssh_config_file", "ssh_private_key_file", "console_ssh_config"):
             self._check_path(name)
         if self.get_option("console_ssh_config"):
-            for name in ("regions", "instance_types", "group_by", "secret_vars"):
+            for name in ("regions", "instance_types", "group_by", "facts", "secret_vars"):
                 if self.get_option(name):
                     raise AnsibleParserError(f"The option `{name}` needs the API, which `console_ssh_config` takes the place of.")
 
@@ -395,18 +404,19 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             without = f", without {', '.join(secret_vars)}" if secret_vars else ""
             notes.warnings.append(f"The nodes are those of {_ago(self._age(cached))} ago, from the cache{without}. Lambda Cloud API: {error}")
             return self._cached_nodes(cached, notes), {}
-        nodes = discovery.nodes_from_rows(rows, self._file_systems(client, rows, notes), notes)
+        facts = self.get_option("facts")
+        nodes = discovery.nodes_from_rows(rows, self._file_systems(client, rows, facts, notes), notes, facts)
         self._write_cache(client.url, key, nodes)
         return nodes, discovery.secrets_from_rows(rows, secret_vars)
 
     @staticmethod
-    def _file_systems(client: api.Client, rows: list[t.Any], notes: discovery.Notes) -> list[t.Any]:
-        if not discovery.needs_file_systems(rows):
+    def _file_systems(client: api.Client, rows: list[t.Any], facts: list[str], notes: discovery.Notes) -> list[t.Any]:
+        if not discovery.needs_file_systems(rows, facts):
             return []
         try:
             return client.file_systems()
         except api.ApiError as error:
-            notes.warnings.append(f"Names and mount points of file systems are incomplete. Lambda Cloud API: {error}")
+            notes.warnings.append(f"Names, mount points and usage of file systems are incomplete. Lambda Cloud API: {error}")
             return []
 
     # --- cache ---
@@ -419,7 +429,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _cache_name(self, url: str, key: str) -> str:
         """Of whom and what the nodes are. Of the key there is only a digest, which does not lead back to it."""
-        identity = json.dumps([url, key.strip(), self.get_option("cluster_id") or None])
+        # Without facts as it always was. With some, an entry of its own: one that lacks them would not serve.
+        facts = sorted(set(self.get_option("facts")))
+        identity = json.dumps([url, key.strip(), self.get_option("cluster_id") or None, *([facts] if facts else [])])
         return "onecc_" + hashlib.sha256(identity.encode()).hexdigest()[:32]
 
     def _read_cache(self, url: str, key: str) -> dict[str, t.Any] | None:

@@ -15,6 +15,7 @@ description:
     does not hold up the boot.
   - The mount can rest on an array that M(onecc.cluster.nvme_raid) keeps. The node itself then says which device that
     is. Where the node has no spare drive, the mount is a plain directory.
+  - A server that does not answer is named, within seconds.
   - Never hides files. A mount point that is not empty, or where something else is mounted, makes the module fail.
   - Lines of C(/etc/fstab) for the same mount point are commented out, because they would compete with the unit.
 options:
@@ -60,7 +61,9 @@ options:
     type: str
   fstype:
     description:
-      - Type of the file system.
+      - Type of the file system. V(detect) takes the type, the source and the options that the node knows already, by what
+        is mounted, a unit or a line of C(/etc/fstab); else it is virtiofs with O(source) as its tag.
+      - Types V(nfs), V(nfs4) and V(virtiofs) are mounted in 30 seconds or not at all, and never wait for a server longer.
     type: str
     required: true
   options:
@@ -121,6 +124,7 @@ differences:
 
 import os
 import shutil
+from collections.abc import Callable
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, mount_units, specs, storage
@@ -131,13 +135,16 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import
 BARE_MOUNT_POINT_MODE = 0o700
 
 
-def systemctl(module: AnsibleModule, *arguments: str) -> None:
+def systemctl(module: AnsibleModule, *arguments: str, why: Callable[[], str | None] = lambda: None) -> None:
+    """Runs systemctl. Where it fails, `why` is asked for a cause that a person understands, to say it first."""
     rc, stdout, stderr = module.run_command(["systemctl", *arguments], environ_update={"LC_ALL": "C"})
     if rc:
         unit = arguments[-1]
         _rc, journal, _err = module.run_command(["journalctl", "--unit", unit, "--lines", "5", "--output", "cat", "--no-pager"])
         said = " ".join(f"{stderr or stdout} {journal}".split())
-        module.fail_json(msg=f"mount {module.params['path']}: systemctl {' '.join(arguments)} failed: {said}")
+        cause = why()
+        first = f"{cause}. It is mounted at the next run or boot that finds it. " if cause else ""
+        module.fail_json(msg=f"mount {module.params['path']}: {first}systemctl {' '.join(arguments)} failed: {said}")
 
 
 def without_fstab_lines(text: str, lines: list[str]) -> str:
@@ -147,10 +154,9 @@ def without_fstab_lines(text: str, lines: list[str]) -> str:
     )
 
 
-def mount(module: AnsibleModule, machine: Machine, source: str, fields: set[str]) -> None:
+def mount(module: AnsibleModule, machine: Machine, wanted: dict, source: str, fields: set[str]) -> None:
     """Writes the unit where it differs, and mounts, or takes over changed options."""
-    params = module.params
-    path, unit = params["path"], mount_units.unit_name(params["path"])
+    path, unit = wanted["path"], mount_units.unit_name(wanted["path"])
     mounted = mount_units.top(machine, path)
     if not mounted:
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -159,15 +165,16 @@ def mount(module: AnsibleModule, machine: Machine, source: str, fields: set[str]
         if hidden := os.listdir(path):
             module.fail_json(msg=f"mount {path}: it holds {len(hidden)} entries that a mount would hide ({sorted(hidden)[0]}, …). "
                              "Move them away first.")
-    durable.write(f"{mount_units.UNITS}/{unit}", mount_units.unit_text(params, source), 0o644)
+    durable.write(f"{mount_units.UNITS}/{unit}", mount_units.unit_text(wanted, source), 0o644)
     fstab = machine.text("/etc/fstab", "surrogateescape") or ""
     if lines := mount_units.fstab_lines(fstab, path):
         durable.write("/etc/fstab", without_fstab_lines(fstab, lines), 0o644)
     systemctl(module, "daemon-reload")
     systemctl(module, "reenable", unit)
     if not mounted:
-        systemctl(module, "start", unit)
-    elif fields & {"options", "unit"}:
+        systemctl(module, "start", unit, why=lambda: mount_units.silence(machine, wanted))
+    # A server's file system that has the declared options is left alone: a remount asks the server, and may be refused.
+    elif fields & ({"options"} if wanted["fstype"] in specs.NETWORK else {"options", "unit"}):
         systemctl(module, "reload", unit)
 
 
@@ -182,7 +189,8 @@ def set_access(module: AnsibleModule) -> None:
         module.fail_json(msg=f"mount {params['path']}: {field} is {name!r}, and the node knows no such name")
     if params["mode"]:
         os.chmod(params["path"], int(params["mode"], 8))
-    durable.flush(params["path"])  # a power loss right after this run would else bring the old ones back
+    if any(params[field] for field in ("owner", "group", "mode")):
+        durable.flush(params["path"])  # a power loss right after this run would else bring the old ones back
 
 
 def converge(module: AnsibleModule) -> dict:
@@ -194,11 +202,12 @@ def converge(module: AnsibleModule) -> dict:
     if os.path.lexists(params["path"]) and not os.path.isdir(params["path"]):
         module.fail_json(msg=f"mount {params['path']}: it is not a directory", differences=differences)
     if differences and not module.check_mode:
-        rests_on = mount_units.target(machine, params)
+        wanted = mount_units.detected(machine, params)  # before fstab changes
+        rests_on = mount_units.target(machine, wanted)
         if rests_on.directory:
             os.makedirs(params["path"], exist_ok=True)
         elif rests_on.source:
-            mount(module, machine, rests_on.source, {item["field"] for item in differences})
+            mount(module, machine, wanted, rests_on.source, {item["field"] for item in differences})
         else:
             module.fail_json(msg=f"mount {params['path']}: the array {params['array']['name']} has no file system yet.")
         set_access(module)

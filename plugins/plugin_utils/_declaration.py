@@ -21,7 +21,7 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node import account
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
 # The roles that site.yml keeps in state where `onecc_roles` names none, in the order of applying.
-DEFAULT_ROLES = ("base", "nvme_raid")
+DEFAULT_ROLES = ("base", "nvme_raid", "filesystems")
 
 _ACCESS = {"owner": {"type": "str", "default": "root"}, "group": {"type": "str", "default": "root"}}
 

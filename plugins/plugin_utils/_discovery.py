@@ -26,6 +26,9 @@ ROLE_GROUPS = {role: f"{GROUP}_{role}" for role in ROLES}
 STATUSES = ("booting", "active", "unhealthy", "preempted", "terminating", "terminated")
 GONE = ("terminating", "terminated")
 
+# What is kept of an instance only where it is asked for.
+USAGE, PRICE = ("usage", "price")
+
 SECRETS = ("jupyter_token", "jupyter_url")
 
 HOSTNAME_SOURCES = ("name", "hostname", "id")
@@ -50,6 +53,7 @@ class FileSystem(t.TypedDict):
     id: str | None
     name: str | None
     mount_point: str | None
+    bytes_used: t.NotRequired[int | None]
 
 
 class Node(t.TypedDict):
@@ -66,6 +70,7 @@ class Node(t.TypedDict):
     private_ip: str | None
     file_systems: list[FileSystem]
     tags: dict[str, str]
+    price_cents_per_hour: t.NotRequired[int | None]
 
 
 @dataclass(frozen=True)
@@ -94,10 +99,35 @@ class Malformed(ValueError):
 # --- rows of the API -> nodes ------------------------------------------------------------------------------------------
 
 
-def nodes_from_rows(rows: t.Iterable[t.Any], file_systems: t.Iterable[t.Any], notes: Notes) -> list[Node]:
-    """One node for each row that is what the API documents; the others are left out and named."""
+def nodes_from_rows(
+    rows: t.Iterable[t.Any], file_systems: t.Sequence[t.Any], notes: Notes, facts: t.Collection[str] = ()
+) -> list[Node]:
+    """One node for each row that is what the API documents, with these facts; the others are left out and named."""
     known = list(_known_file_systems(file_systems))
-    return _collect(rows, lambda row: node_from_row(row, known), notes)
+    used = _bytes_used(file_systems)
+
+    def build(row: t.Any) -> Node:
+        node = node_from_row(row, known)
+        if PRICE in facts:
+            node["price_cents_per_hour"] = _number(_object(row, "instance_type").get("price_cents_per_hour"))
+        if USAGE in facts:
+            for item in node["file_systems"]:
+                item["bytes_used"] = used.get(item["id"] or "")
+        return node
+
+    return _collect(rows, build, notes)
+
+
+def _bytes_used(rows: t.Sequence[t.Any]) -> dict[str, int | None]:
+    """By identifier, how much each file system holds, where the API says."""
+    return {
+        row["id"]: _number(row.get("bytes_used")) for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)
+    }
+
+
+def _number(value: t.Any) -> int | None:
+    """A count, or None for anything else: a fact that is wrong is no ground to leave a node out."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def nodes_from_cache(entries: t.Iterable[t.Any], notes: Notes) -> list[Node]:
@@ -153,7 +183,7 @@ def checked_node(entry: t.Any) -> Node:
     gpus = entry.get("gpus")
     if gpus is not None and (not isinstance(gpus, int) or isinstance(gpus, bool) or gpus < 0):
         raise Malformed("`gpus` is not a number of GPUs")
-    return Node(
+    node = Node(
         id=identifier,
         name=_text(entry, "name"),
         hostname=_text(entry, "hostname"),
@@ -169,6 +199,13 @@ def checked_node(entry: t.Any) -> Node:
         ],
         tags={_clean(key): _text(_object(entry, "tags"), key, "tags") or "" for key in _object(entry, "tags")},
     )
+    # A cache has what was asked for when it was written.
+    if "price_cents_per_hour" in entry:
+        node["price_cents_per_hour"] = _number(entry["price_cents_per_hour"])
+    for kept, item in zip(node["file_systems"], _objects(entry, "file_systems"), strict=True):
+        if "bytes_used" in item:
+            kept["bytes_used"] = _number(item["bytes_used"])
+    return node
 
 
 def secrets_from_rows(rows: t.Iterable[t.Any], wanted: t.Collection[str]) -> dict[str, dict[str, str]]:
@@ -180,13 +217,14 @@ def secrets_from_rows(rows: t.Iterable[t.Any], wanted: t.Collection[str]) -> dic
     }
 
 
-def needs_file_systems(rows: t.Iterable[t.Any]) -> bool:
-    """Whether names, identifiers and mount points can be matched only with the list of the account's file systems.
+def needs_file_systems(rows: t.Iterable[t.Any], facts: t.Collection[str] = ()) -> bool:
+    """Whether usage is asked for, or names, identifiers and mount points can be matched only with the account's list.
 
     A row lists names and (identifier, mount point) apart, and may lack the latter. One of each belong together.
     """
     return any(
-        (_length(row, "file_system_names"), _length(row, "file_system_mounts")) not in ((0, 0), (1, 1))
+        (_length(row, "file_system_names"), _length(row, "file_system_mounts"))
+        not in (((0, 0),) if USAGE in facts else ((0, 0), (1, 1)))
         for row in rows
         if isinstance(row, dict)
     )

@@ -55,6 +55,7 @@ class Captured(Machine):
         self.ran: list[tuple[str, ...]] = []
         self.signatures: dict[str, list[tuple[str, str | None]]] = {}
         self.answers: dict[str, Completed] = {}
+        self.silent: set[tuple[str, int]] = set()
         self._minor = 0
         self.write(MOUNTINFO, "")
         self.write(SWAPS, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")
@@ -67,6 +68,9 @@ class Captured(Machine):
         device = "/" + os.path.relpath(argv[-1], self.root)
         found = [{"type": type_, "label": label} for type_, label in self.signatures.get(device, [])]
         return Completed(0, json.dumps({"signatures": found}))
+
+    def reachable(self, server: str, port: int) -> bool:
+        return (server, port) not in self.silent
 
     def write(self, name: str, content: str | bytes) -> Path:
         """A file of the machine."""

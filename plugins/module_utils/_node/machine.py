@@ -8,11 +8,17 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+
+from ansible_collections.onecc.cluster.plugins.module_utils._node import patience
 
 # A program that has not answered after so many seconds hangs: the slowest one that a check runs, blkid on a drive
 # with bad sectors, gives up after the kernel's own 30 s command time-out (nvme_core.io_timeout).
 COMMAND_TIMEOUT = 60
+# A server in the same region answers in milliseconds, and one that restarts a service in a second or two. Well below the
+# above, so that a node with several dead servers still says so in time.
+SERVER_TIMEOUT = 5
 
 
 class Completed:
@@ -64,6 +70,23 @@ class Machine:
     def attribute(self, name: str) -> str:
         """An attribute in /sys without its line end, empty where there is none."""
         return (self.text(name) or "").strip()
+
+    def inode(self, name: str) -> os.stat_result:
+        """What stat(2) says of a mounted directory. Raises TimeoutError where the server behind it does not answer."""
+
+        def look() -> list[int]:
+            os.statvfs(self.path(name))  # always asks the server, where stat(2) may answer from what is remembered
+            return list(os.stat(self.path(name)))
+
+        return os.stat_result(patience.within(SERVER_TIMEOUT, look))
+
+    def reachable(self, server: str, port: int) -> bool:
+        """Whether a server accepts a connection."""
+        try:
+            patience.within(SERVER_TIMEOUT, lambda: socket.create_connection((server, port), SERVER_TIMEOUT).close())
+        except OSError:
+            return False  # also TimeoutError
+        return True
 
     def run(self, *argv: str) -> Completed:
         """Runs a program without a shell, its messages in English. A missing program answers 127, a hanging one 124."""

@@ -19,8 +19,12 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import
 UNITS = "/etc/systemd/system"
 # Not local-fs.target: a drive that is missing must not keep a node from booting.
 WANTED_BY = "multi-user.target"
+# nfs(5): mount.nfs tries for 2 minutes by default. A boot waits for multi-user.target no longer than this.
+MOUNT_SECONDS = 30
+# nfs(5), the option port: that of version 4.
+NFS_PORT = 2049
 # Options that mount(8) and systemd read and the kernel never shows.
-UNSEEN = re.compile(r"defaults|(no)?auto|nofail|_netdev|(no)?user|users|owner|group|comment=.*|x-.*|X-.*")
+UNSEEN = re.compile(r"bg|fg|retry=.*|port=.*|defaults|(no)?auto|nofail|_netdev|(no)?user|users|owner|group|comment=.*|x-.*|X-.*")
 # Options that the kernel shows by leaving out their opposites. mount(8), FILESYSTEM-INDEPENDENT MOUNT OPTIONS.
 SILENT = {"async": "sync", "atime": "noatime", "dev": "nodev", "diratime": "nodiratime", "exec": "noexec", "suid": "nosuid"}
 
@@ -48,13 +52,15 @@ def unit_name(path: str) -> str:
 
 def unit_text(mount: dict, source: str) -> str:
     """The whole unit. `nofail` keeps it from holding up the boot (systemd.mount(5))."""
-    options = ",".join([*mount["options"], "nofail"] if "nofail" not in mount["options"] else mount["options"])
+    wanted = ["nofail", *(["_netdev"] if mount["fstype"] in specs.NFS else [])]
+    options = ",".join([*mount["options"], *(option for option in wanted if option not in mount["options"])])
     # systemd.unit(5), "Specifiers": a percent sign stands for itself when it is doubled.
     what, where, options = (text.replace("%", "%%") for text in (source, mount["path"], options))
+    bound = f"TimeoutSec={MOUNT_SECONDS}\n" if mount["fstype"] in specs.NETWORK else ""
     return (
         "# Managed by onecc.cluster: the next site.yml undoes what is changed here.\n"
         f"[Unit]\nDescription={where} as declared\n\n"
-        f"[Mount]\nWhat={what}\nWhere={where}\nType={mount['fstype']}\nOptions={options}\n\n"
+        f"[Mount]\nWhat={what}\nWhere={where}\nType={mount['fstype']}\nOptions={options}\n{bound}\n"
         f"[Install]\nWantedBy={WANTED_BY}\n"
     )
 
@@ -88,7 +94,84 @@ def fstab_lines(text: str, path: str) -> list[str]:
     return [line for line in lines if [word.rstrip("/") for word in line.split()[1:2]] == [path.rstrip("/")]]
 
 
-def check(machine: Machine, mount: dict) -> Iterator[dict]:
+def detected(machine: Machine, mount: dict) -> dict:
+    """The mount with the type, source and options that the node knows, where they are not declared.
+
+    In this order: what is mounted there; what is mounted elsewhere from the same source; the unit or the line of fstab for
+    the mount point; else virtiofs, whose tag is the declared source.
+    """
+    if mount["fstype"] != specs.DETECTED or mount.get("array"):
+        return mount
+    path, source = mount["path"], mount["source"]
+    known = [found for found in (_of_unit(machine, path), _of_fstab(machine, path)) if found]
+    mounted = [item for item in [top(machine, path)] if item]
+    mounted += [item for item in block.mounts(machine) if item.source == source]
+    seen = [found for item in mounted if (found := _known(path, item.source, item.fstype, ""))]
+    # The kernel says nfs4 where the unit says nfs: what is written down is kept where it means the same.
+    first = next((found for found in known if seen and _same(found, seen[0])), None)
+    first = first or next(iter(seen + known), {"source": source, "fstype": "virtiofs"})
+    options = mount["options"] or (known[0]["options"] if known else [])
+    return {**mount, "source": first["source"], "fstype": first["fstype"], "options": options}
+
+
+def _same(one: dict, other: dict) -> bool:
+    """Whether two mounts are of the same file system."""
+    families = {type_: specs.NFS for type_ in specs.NFS}
+    return (
+        families.get(one["fstype"], one["fstype"]) == families.get(other["fstype"], other["fstype"])
+        and _plain(one["source"]) == _plain(other["source"])
+    )
+
+
+def _of_unit(machine: Machine, path: str) -> dict | None:
+    """What the mount point's unit says."""
+    fields: dict[str, str] = {}
+    for line in (machine.text(f"{UNITS}/{unit_name(path)}") or "").splitlines():
+        key, _equals, value = line.partition("=")
+        fields[key.strip()] = value.strip().replace("%%", "%")
+    return _known(path, fields.get("What", ""), fields.get("Type", ""), fields.get("Options", ""))
+
+
+def _of_fstab(machine: Machine, path: str) -> dict | None:
+    """What the mount point's line of fstab says."""
+    for line in fstab_lines(machine.text("/etc/fstab") or "", path):
+        source, _path, fstype, options = (line.split() + ["", ""])[:4]
+        if found := _known(path, source, fstype, options):
+            return found
+    return None
+
+
+def _known(path: str, source: str, fstype: str, options: str) -> dict | None:
+    """A mount that the node is set up for, if it is one that a declaration could say."""
+    words = [word for word in options.split(",") if word not in ("", "defaults", "nofail", "_netdev")]
+    found = {"path": path, "source": source, "fstype": fstype, "options": words}
+    return found if fstype in specs.NETWORK and not invalid(found) else None
+
+
+def server(mount: dict) -> str | None:
+    """The server of an export; None for what is no export."""
+    if mount["fstype"] not in specs.NFS or not mount["source"]:
+        return None
+    host, colon, _path = mount["source"].partition(":/")
+    return host.strip("[]") if colon else None
+
+
+def port(mount: dict) -> int:
+    """The port of an export's server."""
+    ports = [option[5:] for option in mount["options"] if option.startswith("port=") and option[5:].isdecimal()]
+    return int(ports[-1]) if ports else NFS_PORT
+
+
+def silence(machine: Machine, mount: dict) -> str | None:
+    """One line where the server of a mount does not answer, else None."""
+    host = server(mount)
+    if host and not machine.reachable(host, port(mount)):
+        return f"the server {host} does not answer, so {mount['source']} cannot be mounted at {mount['path']}"
+    return None
+
+
+def check(machine: Machine, declared: dict) -> Iterator[dict]:
+    mount = detected(machine, declared)
     path, rests_on, mounted = mount["path"], target(machine, mount), top(machine, mount["path"])
     if rests_on.directory:
         yield from _directory(machine, mount)
@@ -98,17 +181,16 @@ def check(machine: Machine, mount: dict) -> Iterator[dict]:
     for line in fstab_lines(machine.text("/etc/fstab") or "", path):
         yield difference(path, "fstab", line, None, f"mount {path}: /etc/fstab mounts it too: {line}")
     if not mounted:
-        yield difference(path, "mounted", False, True, f"mount {path}: nothing is mounted there")
+        why = silence(machine, mount)
+        yield difference(path, "mounted", False, True, f"mount {path}: nothing is mounted there" + (f": {why}" if why else ""))
         return
-    if rests_on.device:
-        device = machine.attribute(f"/sys/class/block/{os.path.basename(rests_on.device)}/dev")
-        if mounted.device != device:
-            yield difference(
-                path, "source", mounted.source, rests_on.device,
-                f"mount {path}: {mounted.source} is mounted there, declared is {rests_on.device}. It is not ours to detach: "
-                "unmount it, or declare another path", refused=True,
-            )
-            return
+    if (should := _should(machine, mount, rests_on, mounted)) is not None:
+        yield difference(
+            path, "source", mounted.source, should,
+            f"mount {path}: {mounted.source} is mounted there, declared is {should}. It is not ours to detach: "
+            "unmount it, or declare another path", refused=True,
+        )
+        return
     missing = [option for option in mount["options"] if not _has(mounted, option)]
     if missing:
         yield difference(
@@ -116,7 +198,16 @@ def check(machine: Machine, mount: dict) -> Iterator[dict]:
             f"mount {path}: it is mounted without {', '.join(missing)}",
         )
     try:
-        inode = os.stat(machine.path(path))
+        inode = machine.inode(path) if mounted.fstype in specs.NETWORK else os.stat(machine.path(path))
+    except TimeoutError:
+        host = server(mount)
+        who = f"the server {host} does not answer" if host else f"{mounted.source} does not answer"
+        yield difference(
+            path, "answers", False, True,
+            f"mount {path}: {who}, so whoever reads {path} waits. It is mounted from {mounted.source}: start the server, "
+            "or unmount it with umount -f -l", refused=True,
+        )
+        return
     except OSError as error:
         # An XFS that lost a drive under way, or an NFS whose server forgot it.
         yield difference(
@@ -127,9 +218,28 @@ def check(machine: Machine, mount: dict) -> Iterator[dict]:
     yield from check_access("mount", path, inode, mount)
 
 
+def _should(machine: Machine, mount: dict, rests_on: Target, mounted: block.Mounted) -> str | None:
+    """What should be mounted in place of what is; None where it is the right thing."""
+    if rests_on.device:
+        device = machine.attribute(f"/sys/class/block/{os.path.basename(rests_on.device)}/dev")
+        return None if mounted.device == device else rests_on.device
+    if mount["fstype"] not in specs.NETWORK:
+        return None  # /dev/sda1 may be the LABEL=data that is declared
+    return None if _same({"source": mounted.source, "fstype": mounted.fstype}, mount) else mount["source"]
+
+
+def _plain(source: str) -> str:
+    """An export as the kernel may write it: with or without a slash at the end."""
+    return source if source.endswith(":/") else source.rstrip("/")
+
+
 def _has(mounted: block.Mounted, option: str) -> bool:
     if option in SILENT:
         return SILENT[option] not in mounted.options
+    if mounted.fstype in specs.NFS:
+        option = re.sub(r"^nfsvers=", "vers=", option)
+        if option in ("vers=4", "vers=3"):  # the kernel says which 4 it is
+            return any(shown.split(".")[0] == option for shown in mounted.options)
     return option in mounted.options or bool(UNSEEN.fullmatch(option))
 
 

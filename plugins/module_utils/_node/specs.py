@@ -27,8 +27,14 @@ MOUNT_PATTERNS = {
     "path": PATH,
     "mode": MODE,
     "fstype": (r"[a-z0-9_.]+", "a file system type"),
-    "source": (r"[^\s\\\x00-\x1f]+", "a device, tag or export without white space or backslashes"),
+    # What begins with a dash would be an option of mount(8).
+    "source": (r"(?!-)[^\s\\\x00-\x1f]+", "a device, tag or export without white space or backslashes, not beginning with a dash"),
 }
+# Types of file systems that a server gives. The kernel calls an export of version 4 nfs4, also where it was mounted as nfs.
+NFS = ("nfs", "nfs4")
+NETWORK = ("virtiofs", *NFS)
+# A type that the node itself finds out.
+DETECTED = "detect"
 MOUNT_OPTION = (r"[^\s,\\\x00-\x1f]+", "one option without white space, commas or backslashes")
 
 MOUNT = {

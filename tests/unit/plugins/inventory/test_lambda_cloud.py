@@ -623,3 +623,44 @@ def test_connection_variables_are_plain_unless_they_could_be_templates(text, tru
     from ansible_collections.onecc.cluster.plugins.inventory import lambda_cloud
 
     assert is_trusted_as_template(lambda_cloud.plain(text)) is trusted
+
+
+class TestFacts:
+    FILE_SYSTEM = {"id": "f" * 32, "name": "data", "mount_point": "/lambda/nfs/data", "bytes_used": 5}
+    TYPE = {"name": "gpu_8x_h100_sxm5gdr", "specs": {"gpus": 8}, "price_cents_per_hour": 2392}
+
+    def rows(self, price=2392):
+        return [instance("node-1", ip="203.0.113.1", private_ip=None, instance_type={**self.TYPE, "price_cents_per_hour": price})]
+
+    def test_nothing_is_asked_or_said_that_nobody_wants(self, find):
+        fake = Api(self.rows(), [self.FILE_SYSTEM])
+        variable = find(fake).hosts["node-1"]["onecc_instance"]
+        assert len(fake.requests) == 1
+        assert "price_cents_per_hour" not in variable and "bytes_used" not in variable["file_systems"][0]
+
+    def test_usage_and_price(self, find):
+        fake = Api(self.rows(), [self.FILE_SYSTEM])
+        variable = find(fake, "facts: [usage, price]").hosts["node-1"]["onecc_instance"]
+        assert (variable["price_cents_per_hour"], variable["file_systems"]) == (2392, [self.FILE_SYSTEM])
+        assert [url.rpartition("/")[2] for url in fake.requests] == ["instances", "file-systems"]
+
+    def test_price_costs_no_request(self, find):
+        fake = Api(self.rows(), [self.FILE_SYSTEM])
+        assert find(fake, "facts: [price]").hosts["node-1"]["onecc_instance"]["price_cents_per_hour"] == 2392
+        assert len(fake.requests) == 1
+
+    @pytest.mark.parametrize("value", [None, "5", -1, True, 5.5, [5]])
+    def test_what_is_no_number_is_null(self, find, value):
+        found = find(Api(self.rows(value), [{**self.FILE_SYSTEM, "bytes_used": value}]), "facts: [usage, price]")
+        variable = found.hosts["node-1"]["onecc_instance"]
+        assert variable["price_cents_per_hour"] is None and variable["file_systems"][0]["bytes_used"] is None
+
+    def test_a_cache_serves_those_that_it_was_written_for(self, find, cache_config):
+        fake = Api(self.rows(), [self.FILE_SYSTEM])
+        config = f"{cache_config}\nfacts: [usage, price]"
+        find(fake, cache_config)
+        first = find(fake, config).hosts
+        assert len(fake.requests) == 3
+        assert find(fake, config).hosts == first and len(fake.requests) == 3
+        assert first["node-1"]["onecc_instance"]["file_systems"][0]["bytes_used"] == 5
+        assert "bytes_used" not in find(fake, cache_config).hosts["node-1"]["onecc_instance"]["file_systems"][0]

@@ -31,6 +31,7 @@ class Node(Machine):
         self.check_mode = False
         self.commands: list[str] = []
         self.failing = ""
+        self.silent = False
 
     @property
     def unit(self) -> str:
@@ -38,6 +39,9 @@ class Node(Machine):
 
     def data(self, name: str, offset: int = 0, size: int = -1) -> bytes | None:
         return self.files[name] if name in self.files else super().data(name, offset, size)
+
+    def reachable(self, server: str, port: int) -> bool:
+        return not self.silent
 
     def fail_json(self, msg: str, **_fields: object) -> None:
         raise Failed(msg)
@@ -185,3 +189,21 @@ def test_something_else_that_is_mounted_there_stays(node, monkeypatch):
 def test_fstab_without_a_line_is_not_touched():
     text = "a / ext4\n\n# x\n"
     assert mount.without_fstab_lines(text, []) == text
+
+
+def test_a_server_that_does_not_answer_is_what_the_error_begins_with(node):
+    machine = node()
+    machine.failing, machine.silent = "start", True
+    with pytest.raises(Failed, match=r"^mount \S+: the server 10\.0\.0\.2 does not answer, so 10\.0\.0\.2:/data cannot be mounted"):
+        machine.converge()
+
+
+def test_what_fstab_mounted_is_taken_over_without_a_remount(node):
+    machine = node(fstype="detect", source="data", options=[])
+    os.mkdir(machine.path_)
+    machine.files["/etc/fstab"] = f"data {machine.path_} virtiofs nofail 0 0\n".encode()
+    machine.files["/proc/self/mountinfo"] = f"36 35 0:50 / {machine.path_} rw - virtiofs data rw\n".encode()
+    assert [item["field"] for item in machine.converge()["differences"]] == ["unit", "fstab"]
+    assert machine.commands == ["daemon-reload", "reenable"]
+    assert machine.files["/etc/fstab"].startswith(b"# onecc.cluster")
+    assert machine.converge()["changed"] is False

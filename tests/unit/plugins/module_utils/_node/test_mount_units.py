@@ -7,8 +7,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
+from ansible_collections.onecc.cluster.plugins.module_utils._node import machine as machine_module
 from ansible_collections.onecc.cluster.plugins.module_utils._node import mount_units
 from ansible_collections.onecc.cluster.tests.unit.captured import FILESYSTEM, Captured, spec, volume
 from hypothesis import given
@@ -113,7 +115,7 @@ def test_nofail_is_always_there_and_once(options, written):
 
 def test_percent_signs_are_no_specifiers():
     text = mount_units.unit_text({**export(), "path": "/50%", "options": ["x-a=%h"]}, "server:/%u")
-    assert "\nWhere=/50%%\n" in text and "\nWhat=server:/%%u\n" in text and "\nOptions=x-a=%%h,nofail\n" in text
+    assert "\nWhere=/50%%\n" in text and "\nWhat=server:/%%u\n" in text and "\nOptions=x-a=%%h,nofail,_netdev\n" in text
 
 
 # What a mount may say
@@ -122,7 +124,7 @@ def test_percent_signs_are_no_specifiers():
 @pytest.mark.parametrize(("field", "value"), [
     ("path", "scratch"), ("path", "/a/../b"), ("path", "/a b"), ("path", "/a\n"), ("path", "/a/"), ("path", "/$(id)"), ("path", ""),
     ("mode", "u+w"), ("mode", "99"), ("mode", "0o755"), ("mode", ""),
-    ("fstype", "xfs -o"), ("source", "a b"), ("source", "a\nb"), ("source", "a\\"), ("source", ""),
+    ("fstype", "xfs -o"), ("source", "a b"), ("source", "a\nb"), ("source", "a\\"), ("source", "-oexec"), ("source", ""),
 ])
 def test_invalid_fields(field, value):
     message = mount_units.invalid({**declared(), field: value})
@@ -269,7 +271,7 @@ def test_an_export(machine):
     machine.mount("0:50", "/data", "nfs4", source="10.0.0.2:/data")
     os.makedirs(machine.path("/data"))
     assert differences(machine, export()) == []
-    assert fields_of(machine, export(source="10.0.0.3:/data")) == ["unit"]
+    assert fields_of(machine, export(source="10.0.0.3:/data")) == ["unit", "source"]
 
 
 def test_targets(machine):
@@ -279,3 +281,108 @@ def test_targets(machine):
     assert (found.source, found.device, found.directory) == (SOURCE, "/dev/md127", False)
     found = mount_units.target(machine, declared(array=spec(layout="directory")))
     assert (found.source, found.device, found.directory) == (None, None, True)
+
+
+# What a server gives
+
+
+def share(**fields: object) -> dict:
+    """An attached file system of which nothing but the name is declared."""
+    return declared(**{"path": "/lambda/nfs/data", "array": None, "source": "data", "fstype": "detect", "options": [], **fields})
+
+
+def what(mount: dict) -> tuple[str, str, list[str]]:
+    return mount["source"], mount["fstype"], mount["options"]
+
+
+def test_a_file_system_that_the_node_knows_nothing_of(machine):
+    assert what(mount_units.detected(machine, share())) == ("data", "virtiofs", [])
+
+
+def test_what_is_mounted_there_tells_the_type(machine):
+    machine.mount("0:50", "/lambda/nfs/data", "nfs4", source="10.0.0.2:/data")
+    assert what(mount_units.detected(machine, share())) == ("10.0.0.2:/data", "nfs4", [])
+
+
+def test_what_is_mounted_elsewhere_from_the_same_source_tells_the_type(machine):
+    machine.mount("0:50", "/home/ubuntu/data", "nfs", source="10.0.0.2:/data")
+    assert what(mount_units.detected(machine, share(source="10.0.0.2:/data")))[1] == "nfs"
+
+
+def test_fstab_tells_type_and_options(machine):
+    machine.write("/etc/fstab", "fs1 /lambda/nfs/data virtiofs nofail,ro 0 0\n")
+    assert what(mount_units.detected(machine, share())) == ("fs1", "virtiofs", ["ro"])
+    assert what(mount_units.detected(machine, share(options=["noatime"])))[2] == ["noatime"]
+
+
+def test_the_own_unit_is_what_fstab_said(machine):
+    """So a node whose line of fstab was taken over stays as it is, mounted or not."""
+    machine.write("/etc/fstab", "10.0.0.2:/data /lambda/nfs/data nfs hard,x-a=%h 0 0\n")
+    before = mount_units.detected(machine, share())
+    units(machine, before, before["source"])
+    machine.write("/etc/fstab", "")
+    assert mount_units.detected(machine, share()) == before
+    machine.mount("0:50", "/lambda/nfs/data", "nfs4", "rw,hard", source="10.0.0.2:/data")
+    os.makedirs(machine.path("/lambda/nfs/data"))
+    assert mount_units.detected(machine, share()) == before
+    assert differences(machine, share()) == []
+
+
+@pytest.mark.parametrize("line", ["/dev/vdb /lambda/nfs/data ext4 rw 0 0", "-oexec /lambda/nfs/data nfs rw", "a\\040b /lambda/nfs/data nfs rw", "x"])
+def test_what_no_declaration_could_say_is_not_taken_over(machine, line):
+    machine.write("/etc/fstab", line + "\n")
+    assert what(mount_units.detected(machine, share())) == ("data", "virtiofs", [])
+
+
+def test_a_declared_type_is_not_looked_for(machine):
+    machine.mount("0:50", "/data", "nfs4", source="10.0.0.9:/data")
+    assert mount_units.detected(machine, export()) == export()
+
+
+@pytest.mark.parametrize(("fstype", "source", "right"), [
+    ("nfs4", "10.0.0.2:/data/", True), ("nfs", "10.0.0.2:/data", True), ("nfs4", "10.0.0.3:/data", False), ("virtiofs", "10.0.0.2:/data", False),
+    ("ext4", "/dev/vdb", False),
+])
+def test_another_source_is_refused(machine, fstype, source, right):
+    units(machine, export(), "10.0.0.2:/data")
+    machine.mount("0:50", "/data", fstype, source=source)
+    os.makedirs(machine.path("/data"))
+    found = differences(machine, export())
+    assert [(item["field"], item["refused"]) for item in found] == ([] if right else [("source", True)])
+
+
+@pytest.mark.parametrize("option", ["nfsvers=4.2", "vers=4", "vers=4.2", "bg", "retry=1"])
+def test_options_that_the_kernel_writes_otherwise(machine, option):
+    mount = export(options=[option])
+    units(machine, mount, "10.0.0.2:/data")
+    machine.mount("0:50", "/data", "nfs4", "rw,vers=4.2", source="10.0.0.2:/data")
+    os.makedirs(machine.path("/data"))
+    assert differences(machine, mount) == []
+
+
+def test_a_boot_waits_for_no_server(machine):
+    text = mount_units.unit_text(export(), "10.0.0.2:/data")
+    assert "\nOptions=nofail,_netdev\n" in text and "\nTimeoutSec=30\n" in text
+    assert "_netdev" not in mount_units.unit_text(share(fstype="virtiofs"), "data")
+    assert "TimeoutSec" not in mount_units.unit_text(declared(), SOURCE)
+
+
+@pytest.mark.parametrize(("options", "port"), [([], 2049), (["port=2050"], 2050)])
+def test_a_server_that_does_not_answer_is_named(machine, options, port):
+    machine.silent.add(("10.0.0.2", port))
+    message = [item["message"] for item in differences(machine, export(options=options)) if item["field"] == "mounted"][0]
+    assert message == (
+        "mount /data: nothing is mounted there: the server 10.0.0.2 does not answer, so 10.0.0.2:/data cannot be mounted at /data"
+    )
+
+
+def test_a_mount_whose_server_is_gone_is_named_in_time(machine, monkeypatch):
+    units(machine, export(), "10.0.0.2:/data")
+    machine.mount("0:50", "/data", "nfs4", source="10.0.0.2:/data")
+    monkeypatch.setattr(machine_module, "SERVER_TIMEOUT", 0.2)
+    monkeypatch.setattr(os, "statvfs", lambda path: time.sleep(30))
+    start = time.monotonic()
+    difference, = differences(machine, export())
+    assert time.monotonic() - start < 10
+    assert difference["refused"] and difference["field"] == "answers"
+    assert "mount /data: the server 10.0.0.2 does not answer" in difference["message"]
