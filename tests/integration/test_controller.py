@@ -28,7 +28,7 @@ MOMENTS = [
     ("Compare the node with its declared state", 0.2, signal.SIGTERM),
 ]
 # The rest by `make thorough`.
-FEW = 2
+FEW = 1
 
 BUILT = "findmnt -n -o FSTYPE /scratch; cat /sys/block/$(basename $(readlink -f /dev/md/scratch))/md/raid_disks"
 # What a task has while it runs: processes, the folders of a module, and the files that durable.write() renames.

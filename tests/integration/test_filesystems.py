@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -68,11 +67,9 @@ def test_an_export_whose_server_goes_away(lab: Lab, export: tuple[str, ...]) -> 
     server = lab.machine(HEAD).description.private
     lab.ssh(HEAD, "systemctl stop nfs-server")
     # Mounted, and the server is gone.
-    start = time.monotonic()
     seen = lab.verify(*export)
     assert seen.rc == 2 and seen.drift(NODE) == {RESOURCE}, seen.output
     assert f"mount {EXPORT}: the server {server} does not answer" in seen.messages(NODE)
-    assert time.monotonic() - start < 60
     # Booted without it.
     lab.machine(NODE).cut()
     lab.boot(NODE)
