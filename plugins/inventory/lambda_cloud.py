@@ -19,6 +19,8 @@ description:
     C(role) (V(head), V(compute) or V(generic_cpu)), C(region), C(instance_type), C(gpus), C(status), C(ip),
     C(private_ip), C(file_systems) (a list of C(id), C(name), C(mount_point)) and C(tags) (a dictionary). What the API
     does not say is null. The other variables are Ansible's own for the connection.
+  - Nodes that are left out for their status and may come back are in the variable C(onecc_absent) of the group C(onecc), a list
+    of C(name), C(hostname), C(ip), C(private_ip) and C(status), so that the others can keep their names.
   - The inventory file is YAML, and its name ends in C(lambda_cloud.yml) or C(lambda_cloud.yaml).
   - All strings of the API are data. None is ever a template or part of a command; names that cannot be names of hosts
     are not used as such.
@@ -289,9 +291,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self._read_options(path)
         notes = discovery.Notes()
         try:
-            hosts, secrets = self._find_hosts(cache, notes)
+            hosts, absent, secrets = self._find_hosts(cache, notes)
             routes = ssh_route.routes(hosts, self.get_option("connection"), notes)
             self._populate([host for host in hosts if host.name in routes], routes, secrets)
+            if absent:
+                self.inventory.set_variable(discovery.GROUP, "onecc_absent", absent)
         except api.ApiError as error:
             raise AnsibleParserError(f"Lambda Cloud API: {error}") from None
         finally:
@@ -366,7 +370,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     # --- hosts ---
 
-    def _find_hosts(self, cache: bool, notes: discovery.Notes) -> tuple[list[discovery.Host], dict[str, dict[str, str]]]:
+    def _find_hosts(
+        self, cache: bool, notes: discovery.Notes
+    ) -> tuple[list[discovery.Host], list[dict[str, str | None]], dict[str, dict[str, str]]]:
+        """The hosts, what other nodes may know of those that are left out for now, and secrets by id."""
         overrides = {str(pattern): str(role) for pattern, role in self.get_option("role_overrides").items()}
         file = self.get_option("console_ssh_config")
         if file:
@@ -374,14 +381,18 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 text = Path(file).read_text(encoding="utf-8", errors="replace")
             except OSError as error:
                 raise AnsibleParserError(f"The option `console_ssh_config`: {error}") from error
-            return hosts_from_config(text, self.get_option("names"), overrides, notes), {}
+            return hosts_from_config(text, self.get_option("names"), overrides, notes), [], {}
         nodes, secrets = self._nodes(cache, notes)
         chosen = discovery.filtered(nodes, *(self.get_option(name) for name in ("regions", "instance_types", "names")))
-        chosen = discovery.with_status(chosen, self.get_option("statuses"), notes)
+        sources, statuses = self.get_option("hostname_sources"), self.get_option("statuses")
+        # Whoever needs to hear of a name here hears of it when the node is back.
+        away = discovery.named(discovery.absent(chosen, statuses), sources, discovery.Notes())
+        absent = [{"name": name, **{key: node[key] for key in ("hostname", "ip", "private_ip", "status")}} for name, node in away]
+        chosen = discovery.with_status(chosen, statuses, notes)
         if not chosen:
             notes.warnings.append(f"No node to list: the API knows {len(nodes)} in all, none of which is as the options ask.")
-        pairs = discovery.named(chosen, self.get_option("hostname_sources"), notes)
-        return discovery.with_roles(pairs, overrides, bool(self.get_option("cluster_id")), notes), secrets
+        pairs = discovery.named(chosen, sources, notes)
+        return discovery.with_roles(pairs, overrides, bool(self.get_option("cluster_id")), notes), absent, secrets
 
     def _nodes(self, cache: bool, notes: discovery.Notes) -> tuple[list[discovery.Node], dict[str, dict[str, str]]]:
         """All nodes: from the cache while it is fresh, else from the API, else from the cache as it is."""

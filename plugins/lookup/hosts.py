@@ -10,7 +10,7 @@ short_description: Lines of /etc/hosts for all nodes of the inventory
 version_added: 0.1.0
 description:
   - A line for each host of the group C(onecc) that has an address, in the order of names, whether or not it is reached now and
-    whatever C(--limit) says.
+    whatever C(--limit) says; and for each node that the inventory leaves out for now (C(onecc_absent)).
   - The address is the private one of C(onecc_instance), else the public one, else C(ansible_host) where that is an address. The
     names are the host's in the inventory and, where no other node bears it, the host name that the API knows.
   - Only variables that the inventory gives to the host itself are read, never those of a group.

@@ -381,6 +381,11 @@ def with_status(nodes: t.Iterable[Node], statuses: t.Collection[str], notes: Not
     return wanted
 
 
+def absent(nodes: t.Iterable[Node], statuses: t.Collection[str]) -> list[Node]:
+    """Nodes that are left out for their status, and may come back under the same addresses."""
+    return [node for node in nodes if node["status"] not in statuses and node["status"] not in GONE]
+
+
 # --- names and roles ---------------------------------------------------------------------------------------------------
 
 

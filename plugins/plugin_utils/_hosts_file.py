@@ -22,14 +22,17 @@ class Node(NamedTuple):
 
 
 def nodes(variables: Mapping[str, Any]) -> list[Node]:
-    """The nodes of the inventory that have an address, out of a host's variables.
+    """The nodes of the inventory that have an address, out of a host's variables; those that are away for now too.
 
     Reads what the inventory says of each host and not its whole variables, which cost a millisecond a host to gather; every
     node asks for those of every other.
     """
     inventory = getattr(variables.get("hostvars"), "_inventory", None)
     hosts = [inventory.get_host(name) for name in variables.get("groups", {}).get(GROUP, [])] if inventory else []
-    found = (node(host.name, host.vars) for host in hosts if host)
+    found = [node(host.name, host.vars) for host in hosts if host]
+    known = {item.name for item in found if item}
+    away = [item for item in variables.get("onecc_absent") or [] if item["name"] not in known]
+    found += [node(item["name"], {"onecc_instance": item}) for item in away]
     return [item for item in found if item]
 
 

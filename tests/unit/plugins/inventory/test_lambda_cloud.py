@@ -298,6 +298,15 @@ def test_statuses_that_are_not_wanted(find):
     assert all(name in warning for name in ("n-booting (booting)", "n-unhealthy (unhealthy)", "n-preempted (preempted)"))
     assert "n-terminating" not in warning and "n-terminating" in found.remarks[0]
     assert len(find(Api(rows), "statuses: [active, unhealthy]").hosts) == 5
+    away = found.inventory.groups["onecc"].vars["onecc_absent"]
+    assert sorted((item["name"], item["status"]) for item in away) == [
+        ("n-booting", "booting"), ("n-preempted", "preempted"), ("n-unhealthy", "unhealthy"),
+    ]
+    assert away[0].keys() == {"name", "hostname", "ip", "private_ip", "status"}
+
+
+def test_nobody_is_away(find):
+    assert "onecc_absent" not in find(Api(cluster(1))).inventory.groups["onecc"].vars
 
 
 def test_groups_on_request(find):

@@ -44,3 +44,13 @@ def test_all_hosts_of_the_group_by_their_own_variables():
     variables = {"hostvars": SimpleNamespace(_inventory=inventory), "groups": {"onecc": ["a", "gone"], "all": ["a", "b"]}}
     assert _hosts_file.nodes(variables) == [Node("a", "10.0.0.1", None)]
     assert _hosts_file.nodes({}) == []
+
+
+def test_a_node_that_is_away_stays():
+    host = SimpleNamespace(name="a", vars={"ansible_host": "10.0.0.1"})
+    away = [
+        {"name": "b", "private_ip": "10.0.0.2", "ip": None, "hostname": "b1", "status": "unhealthy"},
+        {"name": "a", "private_ip": "10.0.0.9", "ip": None, "hostname": None, "status": "booting"},
+    ]
+    variables = {"hostvars": SimpleNamespace(_inventory=SimpleNamespace(get_host={"a": host}.get)), "groups": {"onecc": ["a"]}, "onecc_absent": away}
+    assert _hosts_file.nodes(variables) == [Node("a", "10.0.0.1", None), Node("b", "10.0.0.2", "b1")]
