@@ -17,6 +17,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, mount_units, specs, storage
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _payload
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
@@ -102,6 +103,9 @@ _LOADED.update(
     for path in (state, state.parent / "defaults" / "main.yml", state.parent / "meta" / "argument_specs.yml")
     if path.is_file()
 )
+# The same for the program of a comparison of all these roles, which every worker would compress anew.
+for _preflight in (False, True):
+    _payload.code(frozenset(kind for role in DEFAULT_ROLES for kind in _LOADED[ROLES / role / "state.yml"]), _preflight)
 
 
 def role_state(role: str, templar: Templar, loader: Any, variables: dict[str, Any]) -> dict[str, list[dict]]:
