@@ -32,6 +32,9 @@ MINIMUM_TEXT = ".".join(map(str, MINIMUM))
 # same for all nodes; what follows it is the node's data. LZMA takes a tenth less than zlib for the program.
 COMMAND = "{python} -I -S -c 'import lzma, sys; d = lzma.LZMADecompressor(); exec(d.decompress(sys.stdin.buffer.read()))'"
 
+# More than a program has bytes. The default of 8 MiB costs 12 ms of CPU to set up.
+WINDOW = 1 << 16
+
 _PROGRAM = """
 import json, sys, types, zlib
 {before}
@@ -104,7 +107,7 @@ def code(kinds: frozenset[str], preflight: bool) -> bytes:
         modules=modules(kinds, preflight), package=PACKAGE, mark=MARK, before=_PYTHON if preflight else "",
         compare=_PREFLIGHT.format(package=PACKAGE, mark=PREFLIGHT_MARK) if preflight else "found = compare()",
     )
-    return lzma.compress(text.encode(), lzma.FORMAT_ALONE)
+    return lzma.compress(text.encode(), lzma.FORMAT_ALONE, filters=[{"id": lzma.FILTER_LZMA1, "dict_size": WINDOW}])
 
 
 def program(states: dict[str, dict[str, list[dict]]], clock: float | None = None) -> bytes:

@@ -176,7 +176,8 @@ def port(mount: dict) -> int:
 def silence(machine: Machine, mount: dict) -> str | None:
     """One line where the server of a mount does not answer, else None."""
     host = server(mount)
-    if host and not machine.reachable(host, port(mount)):
+    if host and (host in machine.silent_servers or not machine.reachable(host, port(mount))):
+        machine.silent_servers.add(host)
         return f"the server {host} does not answer, so {mount['source']} cannot be mounted at {mount['path']}"
     return None
 
@@ -192,6 +193,12 @@ def check(machine: Machine, declared: dict) -> Iterator[dict]:
     for line in fstab_lines(machine.text("/etc/fstab") or "", path):
         yield difference(path, "fstab", line, None, f"mount {path}: /etc/fstab mounts it too: {line}")
     if not mounted:
+        if hidden := machine.names(path):
+            yield difference(
+                path, "empty", False, True, f"mount {path}: nothing is mounted there, and it holds {len(hidden)} entries that a mount "
+                f"would hide ({hidden[0]}, …). Move them away first", refused=True,
+            )
+            return
         why = silence(machine, mount)
         yield difference(path, "mounted", False, True, f"mount {path}: nothing is mounted there" + (f": {why}" if why else ""))
         return
@@ -209,10 +216,13 @@ def check(machine: Machine, declared: dict) -> Iterator[dict]:
         yield difference(
             path, "options", sorted(mounted.options), wanted, f"mount {path}: it is mounted without {', '.join(missing)}",
         )
+    host = server(mount)
     try:
+        if host in machine.silent_servers:
+            raise TimeoutError
         inode = machine.inode(path) if mounted.fstype in specs.NETWORK else os.stat(machine.path(path))
     except TimeoutError:
-        host = server(mount)
+        machine.silent_servers.add(host or mounted.source)
         who = f"the server {host} does not answer" if host else f"{mounted.source} does not answer"
         yield difference(
             path, "answers", False, True,

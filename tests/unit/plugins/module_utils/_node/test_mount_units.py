@@ -412,3 +412,31 @@ def test_a_mount_whose_server_is_gone_is_named_in_time(machine, monkeypatch):
     assert time.monotonic() - start < 10
     assert difference["refused"] and difference["field"] == "answers"
     assert "mount /data: the server 10.0.0.2 does not answer" in difference["message"]
+
+
+def test_no_server_is_waited_for_twice(machine, monkeypatch):
+    """Neither for what it has mounted nor for what cannot be mounted."""
+    waited = []
+
+    def inode(name: str) -> os.stat_result:
+        waited.append(name)
+        raise TimeoutError
+
+    monkeypatch.setattr(machine, "inode", inode)
+    monkeypatch.setattr(machine, "reachable", lambda server, port: not waited.append(server))
+    for path in ("/data", "/more"):
+        units(machine, export(path=path), "10.0.0.2:/data")
+        machine.mount("0:50", path, "nfs4", source="10.0.0.2:/data")
+        assert [item["field"] for item in differences(machine, export(path=path))] == ["answers"]
+    assert "10.0.0.2 does not answer" in differences(machine, export(path="/other"))[1]["message"]
+    assert waited == ["/data"]
+    differences(machine, export(path="/other", source="10.0.0.3:/data"))
+    assert waited == ["/data", "10.0.0.3"]
+
+
+def test_a_mount_would_hide_what_is_there(machine):
+    units(machine, export(), "10.0.0.2:/data")
+    machine.write("/data/file", "")
+    difference, = differences(machine, export())
+    assert (difference["field"], difference["refused"]) == ("empty", True)
+    assert "holds 1 entries that a mount would hide (file, …)" in difference["message"]
