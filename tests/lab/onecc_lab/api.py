@@ -247,9 +247,7 @@ def _add_repositories(app: Flask, repositories: Repositories) -> None:
             raise errors.internal_error(str(error)) from None
         if folder is None:
             raise errors.not_found()
-        response = send_from_directory(
-            folder, file, mimetype="application/octet-stream", conditional=False, etag=False
-        )
+        response = send_from_directory(folder, file, mimetype="application/octet-stream", conditional=False, etag=False)
         # The same file, not one that is no newer: a repository also goes back to an older state.
         if request.headers.get("If-Modified-Since") == response.headers["Last-Modified"]:
             response.close()

@@ -81,10 +81,8 @@ def _build_pool(wanted: Repository, folder: Path, scratch: Path) -> None:
     trees = scratch / "trees"
     trees.mkdir()
     debs.build(wanted.packages, partial / "pool", trees)
-    listed = subprocess.run(
-        ["apt-ftparchive", "packages", "pool"], cwd=partial, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ).stdout
-    (partial / "Packages").write_bytes(listed)
+    listed = subprocess.run(["apt-ftparchive", "packages", "pool"], cwd=partial, check=True, stdout=subprocess.PIPE)
+    (partial / "Packages").write_bytes(listed.stdout)
     partial.rename(folder)
 
 

@@ -71,13 +71,17 @@ def parser() -> argparse.ArgumentParser:
     change.add_argument("--replace", metavar="SERIAL", help="put an empty drive in its place")
     repository = commands.add_parser("repository", help="say where nodes find a package repository, or change its state")
     repository.add_argument("repository", choices=NAMES)
-    repository.add_argument("state", nargs="?", choices=STATES, help="; ".join(f"{key}: {is_}" for key, is_ in STATES.items()))
+    repository.add_argument(
+        "state", nargs="?", choices=STATES, help="; ".join(f"{key}: {is_}" for key, is_ in STATES.items())
+    )
     commands.add_parser("image", help="build the disk image that nodes start from, and no more")
     serve = commands.add_parser("serve", help="run the API alone, without machines, until Ctrl-C")
     serve.add_argument("--port", type=_count(0, 65535), default=0, help="0 takes a free one (default: %(default)s)")
     serve.add_argument("--instances", type=Path, metavar="FILE", help="a JSON array to answer GET /instances with")
     serve.add_argument("--heads", type=_count(0, 3), default=0, help="head nodes to begin with (default: %(default)s)")
-    serve.add_argument("--compute", type=_count(0, 10000), default=0, help="compute nodes to begin with (default: %(default)s)")
+    serve.add_argument(
+        "--compute", type=_count(0, 10000), default=0, help="compute nodes to begin with (default: %(default)s)"
+    )
     serve.add_argument("--no-limits", action="store_true", help="answer however fast the requests come")
     return out
 

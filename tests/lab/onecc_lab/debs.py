@@ -183,7 +183,9 @@ def _file(content: Any, versions: Mapping[str, Any]) -> File:
 
 def _scripts(name: str, fields: Mapping[str, Any], files: Mapping[str, File]) -> dict[str, str]:
     """The control archive but `control` itself."""
-    sums = [f"{hashlib.md5(file.content).hexdigest()}  {path[1:]}\n" for path, file in sorted(files.items()) if not file.link]
+    sums = [
+        f"{hashlib.md5(file.content).hexdigest()}  {path[1:]}\n" for path, file in sorted(files.items()) if not file.link
+    ]
     out = {"md5sums": "".join(sums)}
     if settings := [path for path in sorted(files) if path.startswith("/etc/")]:
         out["conffiles"] = "".join(f"{path}\n" for path in settings)

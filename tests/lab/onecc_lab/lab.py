@@ -127,9 +127,7 @@ def order_state(name: str, repository: str, state: str) -> dict[str, str]:
     return request(open_lab(name)[1], "PUT", "repositories", {repository: state}, prefix="lab")
 
 
-def request(
-    settings: Config, method: str, path: str, body: Mapping[str, Any] | None = None, prefix: str = "api/v1"
-) -> Any:
+def request(settings: Config, method: str, path: str, body: Mapping[str, Any] | None = None, prefix: str = "api/v1") -> Any:
     """One call of the lab's API, as any client would make it; returns the answer's `data`."""
     call = urllib.request.Request(
         f"{settings.api_url}/{prefix}/{path}",
