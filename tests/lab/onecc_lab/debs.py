@@ -189,6 +189,8 @@ def _scripts(name: str, fields: Mapping[str, Any], files: Mapping[str, File]) ->
     out = {"md5sums": "".join(sums)}
     if settings := [path for path in sorted(files) if path.startswith("/etc/")]:
         out["conffiles"] = "".join(f"{path}\n" for path in settings)
+    if any(path.startswith("/usr/lib/x86_64-linux-gnu/") for path in files):
+        out["triggers"] = "activate-noawait ldconfig\n"
     configure, remove = "", ""
     if "slow" in fields:
         configure += _SLOW.replace("NAME", name).replace("SECONDS", str(fields["slow"]))
