@@ -68,9 +68,9 @@ class Package:
     @property
     def file_name(self) -> str:
         # As dak has it: the epoch of a version is not part of the name.
-        return f"{self.name}_{self.version.partition(':')[2] or self.version}_{self.field('Architecture')}.deb"
+        return f"{self.name}_{self.version.partition(':')[2] or self.version}_{self.value('Architecture')}.deb"
 
-    def field(self, name: str) -> str:
+    def value(self, name: str) -> str:
         """A field of the control file, empty where there is none."""
         return next((line.partition(": ")[2] for line in self.control.splitlines() if line.startswith(f"{name}: ")), "")
 
