@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
-"""What a declared array and a declared mount may say: for the modules that apply them and for the declaration."""
+"""What declared arrays, mounts, users and rails may say: for the modules that apply them and for the declaration."""
 
 from __future__ import annotations
 
@@ -61,4 +61,18 @@ USER = {
     "sudo": {"type": "bool", "default": False},
     "keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "access": {"type": "bool", "default": True},
+}
+
+# A pattern of names, as glob(7) has them.
+RAIL_PATTERN = r"[A-Za-z0-9_.:*?\[\]!-]+"
+
+RAILS = {
+    "name": {"type": "str", "default": "rails"},
+    "link_layer": {"type": "str", "choices": ["InfiniBand", "Ethernet"], "default": "InfiniBand"},
+    "devices": {"type": "list", "elements": "str", "default": []},
+    "exclude": {"type": "list", "elements": "str", "default": []},
+    "min_rate": {"type": "float"},
+    "count": {"type": "int"},
+    "rate": {"type": "float"},
+    "width": {"type": "int"},
 }
