@@ -16,7 +16,7 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, mount_units, specs, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, mount_units, rails, specs, storage
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
@@ -50,6 +50,8 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
         "enabled": {"type": "bool"},
         "active": {"type": "bool"},
     },
+    # Only compared: nothing in roles/apply mends a cable. The rate is Gb/s, the width PCIe lanes.
+    "rails": {"name": {"type": "str", "required": True}, **specs.RAILS, "rate": {"type": "float"}, "width": {"type": "int"}},
 }
 
 # Kinds of which none at all is a declaration too: nobody but the declared users has access.
@@ -70,6 +72,7 @@ _PATTERNS = {
     ("limits", "value"): (r"unlimited|[0-9]{1,15}", "a number, or unlimited"),
     ("files", "unit"): _UNIT,
     ("units", "name"): _UNIT,
+    ("rails", "name"): (r"[A-Za-z0-9_-]+", "a word of letters, digits, _ and -"),
 }
 
 
@@ -222,7 +225,7 @@ def _check_patterns(kind: str, resource: dict, name: str) -> None:
         pattern, allowed = _PATTERNS.get((kind, field)) or {"path": specs.PATH, "mode": specs.MODE}.get(field) or ("", "")
         if pattern and value is not None and not re.fullmatch(pattern, value):
             raise DeclarationError(f"{kind}, {name}: {field} is {value!r}; allowed is {allowed}.")
-    invalid = {"arrays": storage.invalid, "mounts": mount_units.invalid, "users": accounts.invalid}.get(kind)
+    invalid = {"arrays": storage.invalid, "mounts": mount_units.invalid, "users": accounts.invalid, "rails": rails.invalid}.get(kind)
     if invalid and (wrong := invalid(resource)):
         raise DeclarationError(f"{kind}, {name}: {wrong}.")
 

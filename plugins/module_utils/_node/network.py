@@ -56,8 +56,28 @@ def interface_to(machine: Machine, address: str) -> str | None:
 
     None where no route leads there. Rules for other tables (ip-rule(8)) are not followed.
     """
+    found = _nearest(routes(machine), address)
+    return found.interface if found else None
+
+
+def addresses(machine: Machine, interface: str) -> list[str]:
+    """The node's own addresses of IPv4 on an interface, by the networks that lie directly at it.
+
+    /proc/net/fib_trie has the addresses, each before a line "/32 host LOCAL", but does not say where they are.
+    """
+    found, address = [], ""
+    for line in (machine.text("/proc/net/fib_trie") or "").splitlines():
+        words = line.split()
+        if words[:1] == ["|--"]:
+            address = words[-1]
+        elif words == ["/32", "host", "LOCAL"] and address not in found:
+            found.append(address)
+    direct = [route for route in routes(machine) if route.direct and route.mask]
+    return [item for item in found if (at := _nearest(direct, item)) and at.interface == interface]
+
+
+def _nearest(known: list[Route], address: str) -> Route | None:
+    """The most exact route that fits an address, of those the one with the least metric."""
     wanted = number(address)
-    if wanted is None:
-        return None
-    fitting = [route for route in routes(machine) if wanted & route.mask == route.network]
-    return min(fitting, key=lambda route: (-route.mask, route.metric)).interface if fitting else None
+    fitting = [route for route in known if wanted is not None and wanted & route.mask == route.network]
+    return min(fitting, key=lambda route: (-route.mask, route.metric), default=None)

@@ -18,10 +18,11 @@ A port is known by what it is and not by its name, which tells nothing. The rule
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from fnmatch import fnmatchcase
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import pci, rdma
+from ansible_collections.onecc.cluster.plugins.module_utils._node import pci, rdma, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.gpus import Gpu, gpus
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 from ansible_collections.onecc.cluster.plugins.module_utils._node.rdma import Port
@@ -67,6 +68,20 @@ def rails(machine: Machine, declared: dict) -> list[Rail]:
 def layout(machine: Machine, declared: dict) -> Layout:
     found = gpus(machine)
     return ordered(chosen(rdma.ports(machine), found, declared), found)
+
+
+def invalid(declared: dict) -> str | None:
+    """Says what is wrong in a declaration whose types are right."""
+    for field in ("devices", "exclude"):
+        for pattern in declared[field]:
+            if not re.fullmatch(specs.RAIL_PATTERN, pattern):
+                return f"{field} has {pattern!r}; allowed is a pattern of names, interfaces or PCI addresses, such as mlx5_* or 0000:1a:00.*"
+    for field in ("count", "rate", "min_rate"):
+        if declared.get(field) is not None and not 0 < declared[field] < 1e6:
+            return f"{field} is {declared[field]:g}; allowed is a number above 0"
+    if declared.get("width") not in (None, *pci.WIDTHS):
+        return f"width is {declared['width']}; allowed is one of {', '.join(map(str, pci.WIDTHS))}"
+    return None
 
 
 def matches(port: Port, patterns: list[str]) -> bool:

@@ -84,3 +84,16 @@ def ports(machine: Machine) -> list[Port]:
         numbers = sorted(int(name) for name in machine.names(f"{DEVICES}/{device}/ports") if re.fullmatch("[0-9]{1,3}", name))
         found += [Port(machine, device, number, len(numbers) == 1) for number in numbers]
     return found
+
+
+def silent(machine: Machine) -> list[str]:
+    """PCI addresses of InfiniBand adapters without an RDMA device: no driver took them, or it gave up. Not of those that were
+    given to a virtual machine, nor of virtual functions."""
+    found = []
+    for address in filter(pci.ADDRESS.fullmatch, machine.names("/sys/bus/pci/devices")):
+        device = f"/sys/bus/pci/devices/{address}"
+        # PCI Code and ID Assignment Specification: network controller, InfiniBand.
+        if machine.attribute(f"{device}/class")[:6] == "0x0207" and not machine.names(f"{device}/infiniband"):
+            if not machine.exists(f"{device}/physfn") and pci.driver(machine, device) != "vfio-pci":
+                found.append(address)
+    return found

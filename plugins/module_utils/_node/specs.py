@@ -66,13 +66,11 @@ USER = {
 # A pattern of names, as glob(7) has them.
 RAIL_PATTERN = r"[A-Za-z0-9_.:*?\[\]!-]+"
 
+# What a rail is. Rates are Gb/s.
 RAILS = {
-    "name": {"type": "str", "default": "rails"},
     "link_layer": {"type": "str", "choices": ["InfiniBand", "Ethernet"], "default": "InfiniBand"},
     "devices": {"type": "list", "elements": "str", "default": []},
     "exclude": {"type": "list", "elements": "str", "default": []},
     "min_rate": {"type": "float"},
     "count": {"type": "int"},
-    "rate": {"type": "float"},
-    "width": {"type": "int"},
 }

@@ -27,6 +27,7 @@ EVERY_KIND = {
     "arrays": [{"name": "nosucharray", "ignore": ["é"], "layout": "directory"}],
     "mounts": [{"path": "/no/such/mount", "array": "nosucharray", "fstype": "xfs"}],
     "units": [{"name": "no-such-unit.service", "active": True}],
+    "rails": [{"name": "rails", "count": 99}],
 }
 
 ANSWER = _payload.MARK + json.dumps({"role": [{"name": "x"}]})
@@ -91,7 +92,7 @@ def test_sources_are_python_3_9(path):
 
 def test_sources_import_the_standard_library_of_3_9_alone():
     known = {
-        "__future__", "collections.abc", "contextlib", "errno", "fcntl", "grp", "hashlib", "importlib", "json", "os", "pwd", "re",
+        "__future__", "collections", "collections.abc", "contextlib", "errno", "fcntl", "fnmatch", "grp", "hashlib", "importlib", "json", "os", "pwd", "re",
         "select", "signal", "socket", "stat", "struct", "subprocess", "time", "typing", "uuid",
     }
     for path in _payload.SOURCES.rglob("*.py"):
@@ -149,7 +150,7 @@ def test_every_kind_runs_on_a_bare_python(tmp_path):
     assert (done.returncode, done.stderr) == (0, b"")
     found = _payload.answer(done.stdout.decode())["mine"]
     assert list(dict.fromkeys(item["kind"] for item in found)) == [
-        "packages", "kernel_modules", "sysctls", "directories", "files", "mounts", "units",
+        "packages", "kernel_modules", "sysctls", "directories", "files", "mounts", "units", "rails",
     ]
 
 
