@@ -205,7 +205,7 @@ ansible_facts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.onecc.cluster.plugins.module_utils._node import facts, network, rails, specs
+from ansible_collections.onecc.cluster.plugins.module_utils._node import facts, network, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 SUBSETS = ["gpus", "rdma", "rails", "interfaces", "drives", "memory", "cpu", "virtualization", "kernel"]
@@ -216,7 +216,7 @@ def wrong(params: dict) -> str | None:
     address = params["private_address"]
     if address is not None and network.number(address) is None:
         return f"private_address is {address!r}; allowed is an IPv4 address"
-    said = rails.invalid(params["rails"])
+    said = specs.invalid_rails(params["rails"])
     return f"rails: {said}" if said else None
 
 

@@ -16,7 +16,7 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, mount_units, rails, specs, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, mount_units, pci, specs, storage
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
@@ -51,7 +51,7 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
         "active": {"type": "bool"},
     },
     # Only compared: nothing in roles/apply mends a cable. The rate is Gb/s, the width PCIe lanes.
-    "rails": {"name": {"type": "str", "required": True}, **specs.RAILS, "rate": {"type": "float"}, "width": {"type": "int"}},
+    "rails": {"name": {"type": "str", "required": True}, **specs.RAILS, "rate": {"type": "float"}, "width": {"type": "int", "choices": list(pci.WIDTHS)}},
 }
 
 # Kinds of which none at all is a declaration too: nobody but the declared users has access.
@@ -225,7 +225,7 @@ def _check_patterns(kind: str, resource: dict, name: str) -> None:
         pattern, allowed = _PATTERNS.get((kind, field)) or {"path": specs.PATH, "mode": specs.MODE}.get(field) or ("", "")
         if pattern and value is not None and not re.fullmatch(pattern, value):
             raise DeclarationError(f"{kind}, {name}: {field} is {value!r}; allowed is {allowed}.")
-    invalid = {"arrays": storage.invalid, "mounts": mount_units.invalid, "users": accounts.invalid, "rails": rails.invalid}.get(kind)
+    invalid = {"arrays": storage.invalid, "mounts": mount_units.invalid, "users": accounts.invalid, "rails": specs.invalid_rails}.get(kind)
     if invalid and (wrong := invalid(resource)):
         raise DeclarationError(f"{kind}, {name}: {wrong}.")
 

@@ -9,7 +9,8 @@ A port is known by what it is and not by its name, which tells nothing. The rule
 
 1. What is declared decides first: `exclude`, then `devices`, which are the rails whatever else they are.
 2. Else it must have the declared link layer, be no virtual function, and be no slower than `min_rate`. Where at least
-   half of the GPUs share a PCI bridge with such a port, the ports that share one with none are no rails.
+   half of the GPUs share a PCI bridge with such a port, the ports that share one with none are no rails, unless they hang
+   as deep as those: their GPU may be gone.
 3. Of those, the ports that are up at the nodes' rate are rails. That is the highest rate at which there are as many as wanted
    (the declared count, or one for each GPU), else the most common one.
 4. While fewer are found than wanted, ports of the same board are taken that are down or slower, those at a GPU without a
@@ -18,11 +19,10 @@ A port is known by what it is and not by its name, which tells nothing. The rule
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from fnmatch import fnmatchcase
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import pci, rdma, specs
+from ansible_collections.onecc.cluster.plugins.module_utils._node import pci, rdma
 from ansible_collections.onecc.cluster.plugins.module_utils._node.gpus import Gpu, gpus
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 from ansible_collections.onecc.cluster.plugins.module_utils._node.rdma import Port
@@ -70,20 +70,6 @@ def layout(machine: Machine, declared: dict) -> Layout:
     return ordered(chosen(rdma.ports(machine), found, declared), found)
 
 
-def invalid(declared: dict) -> str | None:
-    """Says what is wrong in a declaration whose types are right."""
-    for field in ("devices", "exclude"):
-        for pattern in declared[field]:
-            if not re.fullmatch(specs.RAIL_PATTERN, pattern):
-                return f"{field} has {pattern!r}; allowed is a pattern of names, interfaces or PCI addresses, such as mlx5_* or 0000:1a:00.*"
-    for field in ("count", "rate", "min_rate"):
-        if declared.get(field) is not None and not 0 < declared[field] < 1e6:
-            return f"{field} is {declared[field]:g}; allowed is a number above 0"
-    if declared.get("width") not in (None, *pci.WIDTHS):
-        return f"width is {declared['width']}; allowed is one of {', '.join(map(str, pci.WIDTHS))}"
-    return None
-
-
 def matches(port: Port, patterns: list[str]) -> bool:
     """Whether a pattern (glob(7)) fits the port's device, "device:port", interface or PCI address."""
     names = (port.device, f"{port.device}:{port.number}", port.interface, port.address)
@@ -107,7 +93,8 @@ def chosen(found: list[Port], gpus_: list[Gpu], declared: dict) -> list[Port]:
     kept = [port for port in kept if not (port.active and port.rate is not None and port.rate < least)]
     served = {gpu.address for port in kept for gpu in near(port, gpus_)}
     if served and len(served) * 2 >= len(gpus_):
-        kept = [port for port in kept if near(port, gpus_)]
+        depths = {len(port.path) for port in kept if near(port, gpus_)}
+        kept = [port for port in kept if near(port, gpus_) or len(port.path) in depths]
     return of_one_sort(kept, gpus_, declared.get("count") or len(gpus_))
 
 
@@ -148,18 +135,19 @@ def ordered(ports: list[Port], gpus_: list[Gpu]) -> Layout:
         return pci.bridges(port.path, gpu.path), bool(port.path) and port.path[:1] == gpu.path[:1], same_numa
 
     pairs = [(closeness(port, gpu), i, k) for i, gpu in enumerate(gpus_) for k, port in enumerate(ports)]
-    by_affinity = len({how for how, _gpu, _port in pairs}) > 1
     bridged = any(how[0] for how, _gpu, _port in pairs)
+    by_affinity = bridged or len({how for how, _gpu, _port in pairs}) > 1
     partner: dict[int, int] = {}
     for how, i, k in sorted(pairs, key=lambda pair: ([-value for value in pair[0]], pair[1:])):
         if k not in partner and i not in partner.values() and (how[0] or not bridged):
             partner[k] = i
     served = {i for how, i, _port in pairs if how[0]}
     bare = [i for i in range(len(gpus_)) if i not in served] if len(served) * 2 >= len(gpus_) else []
-    # A rail stands where its GPU does. One whose GPU is gone stands where its own address does.
-    places = [(pci.key(gpus_[partner[k]].address) if k in partner else rdma.order(ports[k])[1], k) for k in range(len(ports))]
-    if by_affinity:
-        places += [(pci.key(gpus_[i].address), -1) for i in bare]
-    places.sort(key=lambda place: place[0])
-    found = [Rail(index, ports[k], gpus_[partner[k]] if k in partner else None) for index, (_key, k) in enumerate(places) if k >= 0]
+    # A rail stands where its GPU does, a GPU's second one after its first. One whose GPU is gone stands where its own address does.
+    places: list[tuple] = [(pci.key(gpus_[i].address), -1, None, gpus_[i]) for i in bare]
+    for k, port in enumerate(ports):
+        gpu = gpus_[partner[k]] if k in partner else next(iter(near(port, gpus_)), None)
+        places.append((pci.key(gpu.address) if gpu else rdma.order(port)[1], k if k not in partner else -1, port, gpu))
+    places.sort(key=lambda place: place[:2])
+    found = [Rail(index, port, gpu) for index, (_key, _second, port, gpu) in enumerate(places) if port]
     return Layout(found, gpus_, [gpus_[i] for i in bare], by_affinity)

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import re
+
 # XFS keeps 12 bytes of label (xfs_admin(8)), and the array's name is the label too.
 ARRAY_NAME = r"[a-z][a-z0-9_-]{0,11}"
 
@@ -74,3 +76,15 @@ RAILS = {
     "min_rate": {"type": "float"},
     "count": {"type": "int"},
 }
+
+
+def invalid_rails(declared: dict) -> str | None:
+    """Says what is wrong in a declaration of rails whose types are right."""
+    for field in ("devices", "exclude"):
+        for pattern in declared[field]:
+            if not re.fullmatch(RAIL_PATTERN, pattern):
+                return f"{field} has {pattern!r}; allowed is a pattern of names, interfaces or PCI addresses, such as mlx5_* or 0000:1a:00.*"
+    for field in ("count", "rate", "min_rate"):
+        if declared.get(field) is not None and not 0 < declared[field] < 1e6:
+            return f"{field} is {declared[field]:g}; allowed is a number above 0"
+    return None
