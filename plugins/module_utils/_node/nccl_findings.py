@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
+"""What the linter of NCCL's configuration knows of a node, and how it says what it finds."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# In the order of their weight: an error is a setting that does not do what it says, or that stops or slows every job.
+SEVERITIES = ("warning", "error")
+
+
+class Device(NamedTuple):
+    """A port of an RDMA device; `link_layer` as /sys has it."""
+
+    name: str
+    port: int
+    link_layer: str
+    active: bool
+
+
+class Node(NamedTuple):
+    """What is known of the node; None is not known.
+
+    `version` is NCCL's (major, minor), `interfaces` are names, `pci` PCI addresses in full. `topologies` are the contents of
+    the files that the linted one names, None for one that is not there. `mode` is the linted file's.
+    """
+
+    version: tuple[int, int] | None = None
+    devices: list[Device] | None = None
+    interfaces: list[str] | None = None
+    pci: set[str] | None = None
+    topologies: dict[str, bytes | None] | None = None
+    mode: int | None = None
+
+
+class Assignment(NamedTuple):
+    """A variable that is set elsewhere; `for_whom` says in which processes, None for all."""
+
+    file: str
+    line: int
+    name: str
+    value: str
+    for_whom: str | None = None
+
+
+def finding(line: int, rule: str, severity: str, message: str, fix: str) -> dict:
+    """One finding: what is wrong in line `line` (0 is the file as a whole) and what to do, each in a line."""
+    return {"line": line, "rule": rule, "severity": severity, "message": message, "fix": fix}
+
+
+def text(item: dict) -> str:
+    """A finding with its file as one line for a person."""
+    place = f"{item['file']}:{item['line']}" if item["line"] else item["file"]
+    return f"{place}: {item['severity']}: {item['message']}; {item['fix']} [{item['rule']}]"
+
+
+def show(value: str) -> str:
+    """A value as a message shows it: in one line of ASCII, and not too long."""
+    shown = value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    shown = "".join(char if " " <= char <= "~" else char.encode("unicode_escape").decode() for char in shown)
+    return shown if len(shown) <= 80 else f"{shown[:60]}... ({len(value)} characters)"
