@@ -101,6 +101,7 @@ class Sysfs(Captured):
             self.link(f"{folder}/device", device)
             if net:
                 self.net(net, f"{device}/net/{net}")
+                self.link(f"{device}/net/{net}/device", device)
         self.link(f"/sys/class/infiniband/{name}", folder)
         return folder
 

@@ -44,8 +44,8 @@ def numa_node(machine: Machine, device: str) -> int | None:
 
 def driver(machine: Machine, device: str) -> str | None:
     """The driver that is bound to the device whose folder is given."""
-    link = f"{device}/driver"
-    return machine.real(link).rpartition("/")[2] if machine.exists(link) else None
+    name = machine.real(f"{device}/driver").rpartition("/")[2]
+    return None if name == "driver" else name
 
 
 def bridges(one: list[str], other: list[str]) -> int:
