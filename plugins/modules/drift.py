@@ -40,6 +40,8 @@ options:
       - C(users) have the options of M(onecc.cluster.user_access). Where the list is there, also an empty one, nobody else has an
         access that this collection gave.
       - C(units) have C(name), C(enabled) and C(active).
+      - C(nccl_configs) have the options of M(onecc.cluster.nccl_config) that say what to write; their C(rails) is the name of
+        C(rails) of this state.
       - C(rails) have C(name), what the option C(rails) of M(onecc.cluster.node_facts) has, and C(rate) in Gb/s and C(width) in
         PCIe lanes, which each should have. Without these, the node's other rails and the capability of the link say what should be.
         They are compared, and nothing mends them.

@@ -58,8 +58,9 @@ FAULTY: list[tuple[str, bytes, Node, list[tuple[int, str, str]]]] = [
     ("prefix, nobody knows the devices", b"NCCL_IB_HCA=mlx5_1\n", UNKNOWN, [(1, "prefix-match", "warning")]),
     ("interface prefix", b"NCCL_SOCKET_IFNAME=eth0\n", MANY, [(1, "prefix-match", "error")]),
     ("interface prefix of a family", b"NCCL_SOCKET_IFNAME=enp\n", CLUSTER, [(1, "prefix-match", "warning")]),
-    ("Ethernet among InfiniBand", b"NCCL_IB_HCA=mlx5\n", CLUSTER, [(1, "mixed-link-layer", "error")]),
-    ("Ethernet named among InfiniBand", b"NCCL_IB_HCA==mlx5_0,mlx5_1\n", CLUSTER, [(1, "mixed-link-layer", "error")]),
+    ("Ethernet among InfiniBand", b"NCCL_IB_HCA=mlx5\n", CLUSTER, [(1, "ethernet-device", "error")]),
+    ("Ethernet named among InfiniBand", b"NCCL_IB_HCA==mlx5_0,mlx5_1\n", CLUSTER, [(1, "ethernet-device", "error")]),
+    ("Ethernet alone, beside InfiniBand", b"NCCL_IB_HCA==mlx5_0\n", CLUSTER, [(1, "ethernet-device", "error")]),
     ("another machine's devices", b"NCCL_IB_HCA==mlx5_1,mlx5_9,ibp1s0\n", CLUSTER, [
         (1, "no-such-device", "error"), (1, "no-such-device", "error")]),
     ("excludes what is not there", b"NCCL_IB_HCA=^=mlx5_9\n", ROCE, [(1, "no-such-device", "warning")]),
@@ -92,6 +93,7 @@ FAULTY: list[tuple[str, bytes, Node, list[tuple[int, str, str]]]] = [
     ("a unit's line", b"Environment=NCCL_CROSS_NIC=0\n", CLUSTER, [(1, "export", "error")]),
     ("from Windows", b"# rails\r\n\r\n" + GOOD_HCA[:-1] + b"\r\nNCCL_CROSS_NIC=2\r\n", CLUSTER, [
         (3, "carriage-return", "error"), (4, "carriage-return", "warning")]),
+    ("from Windows, with an NCCL that minds no more", b"NCCL_NET=IB\r\n", NEW, [(1, "carriage-return", "warning")]),
     ("carriage returns alone", b"# rails\rNCCL_CROSS_NIC=0\r", CLUSTER, [(1, "carriage-return", "error")]),
     ("leading space", b"  NCCL_CROSS_NIC=0\n", CLUSTER, [(1, "whitespace", "error")]),
     ("leading tab", b"\tNCCL_NET=IB\n", CLUSTER, [(1, "whitespace", "error")]),

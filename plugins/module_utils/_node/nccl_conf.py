@@ -30,10 +30,11 @@ class Line:
 
 
 def parse(data: bytes) -> list[Line]:
-    """What NCCL makes of a file (setEnvFile() in src/misc/param.cc), line by line.
+    """What NCCL up to 2.29 makes of a file (setEnvFile() in src/misc/param.cc), line by line.
 
     A line ends at a line feed alone, and its text at a NUL. A comment has its # in column 1. The name is all before the
-    first =, the value all after it, white space and quotes among them; both are cut after 1,023 bytes.
+    first =, the value all after it, white space and quotes among them; both are cut after 1,023 bytes. From 2.30 on NCCL does not
+    cut, and takes a carriage return away; whoever relies on that fails with the older NCCL of a container.
     """
     found = []
     for number, raw in enumerate(data.split(b"\n"), 1):

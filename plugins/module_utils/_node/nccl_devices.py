@@ -43,8 +43,9 @@ def hcas(number: int, value: str, node: Node) -> Iterator[dict]:
     yield from _ports(listed, exact, node.devices, found)
     taken = [device for device in node.devices if nccl_conf.takes(value, device.name, device.port)]
     other = [device.name for device in taken if device.active and device.link_layer != INFINIBAND]
-    if other and any(device.active and device.link_layer == INFINIBAND for device in taken):
-        yield found("mixed-link-layer", f"beside InfiniBand devices it takes {_and(other)}, which is none", "list those of one kind")
+    if other and any(device.active and device.link_layer == INFINIBAND for device in node.devices):
+        message = f"it takes {_and(other)}, which is Ethernet, on a node that has InfiniBand"
+        yield found("ethernet-device", message, "list the InfiniBand devices alone")
     if not taken and exclude:
         yield found("nothing-taken", "it leaves no device of the node", "list the devices to use")
     if len(taken) > MOST_DEVICES:

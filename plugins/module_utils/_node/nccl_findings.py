@@ -12,6 +12,19 @@ from typing import NamedTuple
 # In the order of their weight: an error is a setting that does not do what it says, or that stops or slows every job.
 SEVERITIES = ("warning", "error")
 
+# All rules: about the file, the variable, the value, the node's devices, the topology.
+RULES = (
+    "byte-order-mark", "carriage-return", "comment", "duplicate", "export", "inline-comment", "line-too-long", "no-equals",
+    "no-name", "not-ascii", "nul-byte", "quotes", "several-settings", "shell-syntax", "whitespace",
+    "not-readable", "writable-by-others", "shadowed",
+    "conf-file", "foreign-variable", "newer-variable", "retired-variable", "unknown-variable",
+    "debug-variable", "rdma-off", "fixed-gid-index", "roce-on-infiniband",
+    "bad-value", "empty-value",
+    "bad-list", "device-down", "ethernet-device", "no-such-device", "no-such-interface", "nothing-taken", "prefix-match",
+    "too-many-devices", "unsuitable-interface",
+    "topology-address", "topology-file",
+)
+
 
 class Device(NamedTuple):
     """A port of an RDMA device; `link_layer` as /sys has it."""

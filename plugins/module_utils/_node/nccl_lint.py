@@ -48,7 +48,7 @@ def _file(data: bytes, node: Node) -> Iterator[dict]:
 
 def _lines(lines: list[Line], node: Node) -> Iterator[dict]:
     """What is wrong with each line, and then with what was meant by it."""
-    read = [nccl_syntax.meant(line) for line in lines]
+    read = [nccl_syntax.meant(line, node.version) for line in lines]
     chosen = next((value for name, value, _found in read if name == "NCCL_IB_HCA" and value), None)
     for line, (name, value, found) in zip(lines, read):
         yield from found

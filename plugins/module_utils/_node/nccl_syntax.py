@@ -28,11 +28,22 @@ _SHELL = re.compile(r"[$`]\S*|^~\S*|[\\;&]+$")
 Add = Callable[[str, str, str, str], None]
 
 
-def meant(line: nccl_conf.Line) -> tuple[str | None, str | None, list[dict]]:
-    """Name and value that a line was meant to have, None where it has none or nobody can know; and what is wrong with it."""
+# From this version on NCCL takes a carriage return at a line's end away, and cuts nothing: seen with the libraries of 2.29.7 and
+# 2.30.7. Containers bring older ones.
+MENDED = (2, 30)
+_MENDED_RULES = ("carriage-return", "line-too-long")
+
+
+def meant(line: nccl_conf.Line, version: tuple[int, int] | None) -> tuple[str | None, str | None, list[dict]]:
+    """Name and value that a line was meant to have, None where it has none or nobody can know; and what is wrong with it.
+
+    `version` is that of the NCCL that reads it, if it is known.
+    """
     found: list[dict] = []
 
     def add(rule: str, severity: str, message: str, fix: str) -> None:
+        if rule in _MENDED_RULES and version and version >= MENDED:
+            severity, message = "warning", f"before NCCL {MENDED[0]}.{MENDED[1]}, {message}"
         found.append(finding(line.number, rule, severity, message, fix))
 
     text, ended = _content(line, add)
