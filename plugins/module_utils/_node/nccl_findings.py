@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 # In the order of their weight: an error is a setting that does not do what it says, or that stops or slows every job.
 SEVERITIES = ("warning", "error")
@@ -26,38 +26,16 @@ RULES = (
 )
 
 
-class Device(NamedTuple):
-    """A port of an RDMA device; `link_layer` as /sys has it."""
+# A port of an RDMA device; `link_layer` as /sys has it.
+Device = namedtuple("Device", "name port link_layer active")
 
-    name: str
-    port: int
-    link_layer: str
-    active: bool
+# What is known of the node; None is not known. `version` is NCCL's (major, minor), `interfaces` are names, `pci` is a set of PCI
+# addresses in full. `topologies` are the contents of the files that the linted one names, None for one that is not there. `mode` is
+# the linted file's.
+Node = namedtuple("Node", "version devices interfaces pci topologies mode", defaults=(None,) * 6)
 
-
-class Node(NamedTuple):
-    """What is known of the node; None is not known.
-
-    `version` is NCCL's (major, minor), `interfaces` are names, `pci` PCI addresses in full. `topologies` are the contents of
-    the files that the linted one names, None for one that is not there. `mode` is the linted file's.
-    """
-
-    version: tuple[int, int] | None = None
-    devices: list[Device] | None = None
-    interfaces: list[str] | None = None
-    pci: set[str] | None = None
-    topologies: dict[str, bytes | None] | None = None
-    mode: int | None = None
-
-
-class Assignment(NamedTuple):
-    """A variable that is set elsewhere; `for_whom` says in which processes, None for all."""
-
-    file: str
-    line: int
-    name: str
-    value: str
-    for_whom: str | None = None
+# A variable that is set elsewhere; `for_whom` says in which processes, None for all.
+Assignment = namedtuple("Assignment", "file line name value for_whom", defaults=(None,))
 
 
 def finding(line: int, rule: str, severity: str, message: str, fix: str) -> dict:
