@@ -248,7 +248,7 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node import (
     nccl_node,
     specs,
 )
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import blocks
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.blocks import spans
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 ARGUMENTS = {
@@ -273,11 +273,12 @@ def write(machine: Machine, changes: dict[str, tuple[str, str]]) -> None:
     """Writes what differs, the file that NCCL reads last, and lets everybody read it."""
     for path in reversed(changes):
         before, after = changes[path]
+        real = machine.path(path)
         if before != after:
-            durable.write(path, after, nccl_files.MODE)
-        if os.stat(path).st_mode & 0o777 != nccl_files.MODE and os.stat(path).st_uid == os.geteuid():
-            os.chmod(path, nccl_files.MODE)
-            durable.flush(path)
+            durable.write(real, after, nccl_files.MODE)
+        if nccl_files.mode(machine, path) & 0o777 != nccl_files.MODE:
+            os.chmod(real, nccl_files.MODE)
+            durable.flush(real)
 
 
 def obstacle(machine: Machine, changes: dict[str, tuple[str, str]]) -> str | None:
@@ -321,9 +322,7 @@ def looked_at(machine: Machine, declared: dict, text: str | None, version: tuple
     data = machine.data(path) if text is None else text.encode("utf-8", "surrogateescape")
     lines = nccl_conf.parse(data or b"")
     node, before = nccl_node.node(machine, path, lines, version), nccl_node.before(machine, path)
-    inside = {
-        number for begin, end in blocks.spans((data or b"").decode("utf-8", "surrogateescape").split("\n")) for number in range(begin + 1, end + 2)
-    }
+    inside = {number for begin, end in spans((data or b"").decode("utf-8", "surrogateescape").split("\n")) for number in range(begin + 1, end + 2)}
     settings = [{**item._asdict(), "managed": False} for item in before]
     settings += [
         {"file": path, "line": line.number, "name": name, "value": line.value, "for_whom": None, "managed": line.number in inside}

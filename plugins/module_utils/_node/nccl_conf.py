@@ -16,7 +16,7 @@ LONGEST = 1023
 MOST_DEVICES = 32
 
 # What NCCL reads as it is written. Whatever else a shell or another tool would have taken away becomes part of the value.
-PLAIN = re.compile(r"""[A-Za-z_][A-Za-z0-9_]*=[^\s"'`#$\\;\x00-\x1f\x7f-\U0010ffff]*""")
+PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=[^\s\"'`#$\\;\x00-\x1f\x7f-\U0010ffff]*")
 
 
 class Line:

@@ -20,7 +20,7 @@ INWARD = ("lo", "docker", "virbr", "veth")
 PRIVATE = "name the interface of the private network"
 
 _PCI = re.compile(r"<pci\b[^>]*>")
-_ATTRIBUTE = re.compile(r"""\b(busid|class)\s*=\s*["']([^"']*)["']""")
+_ATTRIBUTE = re.compile(r"\b(busid|class)\s*=\s*[\"']([^\"']*)[\"']")
 
 Found = Callable[..., dict]
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, network, rails, rdma
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import blocks
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.blocks import blocks_of, replaced, spans
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 # Where a declared topology file is put.
@@ -88,7 +88,7 @@ def wanted(machine: Machine, declared: dict) -> Wanted | None:
 def foreign(machine: Machine, path: str) -> list[nccl_conf.Line]:
     """The lines of NCCL's file that are not in a block of ours."""
     lines = (machine.text(path, "surrogateescape") or "").split("\n")
-    for begin, end in blocks.spans(lines):
+    for begin, end in spans(lines):
         lines[begin:end + 1] = [""] * (end + 1 - begin)
     return nccl_conf.parse("\n".join(lines).encode("utf-8", "surrogateescape"))
 
@@ -96,9 +96,9 @@ def foreign(machine: Machine, path: str) -> list[nccl_conf.Line]:
 def placed(before: str, content: str) -> str:
     """NCCL's file with the settings in the block of ours; without a block where there are none."""
     if content:
-        return blocks.replaced(before, content)
+        return replaced(before, content)
     lines = before.split("\n")
-    for begin, end in reversed(blocks.spans(lines)):
+    for begin, end in reversed(spans(lines)):
         del lines[begin:end + 1]
     return "\n".join(lines)
 
@@ -140,7 +140,7 @@ def check(machine: Machine, declared: dict) -> Iterator[dict]:
     if should is None:
         return
     yield from should.refused
-    have = blocks.blocks_of(machine.text(path, "surrogateescape") or "")
+    have = blocks_of(machine.text(path, "surrogateescape") or "")
     text = nccl_conf.render(should.settings)
     if have != ([text] if text else []):
         is_ = {name: line.value for name, line in nccl_conf.settings(nccl_conf.parse("".join(have).encode("utf-8", "surrogateescape"))).items()}

@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterator
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, patience, rdma
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import packages
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.packages import installed as packages
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import SERVER_TIMEOUT, Machine
 from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_findings import Assignment, Device, Node
 
@@ -55,7 +55,7 @@ def node(machine: Machine, path: str, lines: list[nccl_conf.Line], version: tupl
 def installed(machine: Machine) -> tuple[int, int] | None:
     """Major and minor version of the system's NCCL: by the library's file name, by Debian's package, or by pip's."""
     names = [name for folder in LIBRARIES for name in machine.names(folder)]
-    package = packages.installed(machine, {"libnccl2"}).get("libnccl2", {})
+    package = packages(machine, {"libnccl2"}).get("libnccl2", {})
     versions = [match[1] for name in names if (match := re.fullmatch(r"libnccl\.so\.(\d+\.\d+)\.\d+", name))]
     if package.get("Status", "").endswith(" installed"):
         versions += re.findall(r"^\d+\.\d+", package.get("Version", ""))
