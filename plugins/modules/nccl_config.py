@@ -299,9 +299,8 @@ def converge(module: AnsibleModule, machine: Machine, declared: dict, version: t
         return result, None
     result["kept"] = [{"name": line.name, "value": line.value, "line": line.number} for line in wanted.kept]
     text = nccl_conf.render(wanted.settings)
-    node = nccl_node.node(machine, declared["path"], nccl_conf.parse(text.encode("utf-8", "surrogateescape")), version)
-    topologies = {**(node.topologies or {}), nccl_files.TOPOLOGY: (declared["topology"] or "").encode()}
-    if objections := nccl_declared.objections(declared, text, node._replace(mode=None, topologies=topologies)):
+    node = known(machine, declared, nccl_conf.parse(text.encode("utf-8", "surrogateescape")), version)
+    if objections := nccl_declared.objections(declared, text, node._replace(mode=None)):
         module.fail_json(msg=f"{declared['path']}: nothing was written, because of the declared settings: " + "; ".join(objections), **result)
     changes = files(machine, declared, wanted)
     if wrong := obstacle(machine, changes):
@@ -316,12 +315,20 @@ def converge(module: AnsibleModule, machine: Machine, declared: dict, version: t
     return result, changes[declared["path"]][1] if declared["path"] in changes else None
 
 
+def known(machine: Machine, declared: dict, lines: list[nccl_conf.Line], version: tuple[int, int] | None) -> nccl_findings.Node:
+    """The node as the linter sees it, with the declared topology file as if it were written already."""
+    node = nccl_node.node(machine, declared["path"], lines, version)
+    if declared["topology"] is None or nccl_files.TOPOLOGY not in node.topologies:
+        return node
+    return node._replace(topologies={**node.topologies, nccl_files.TOPOLOGY: declared["topology"].encode()})
+
+
 def looked_at(machine: Machine, declared: dict, text: str | None, version: tuple[int, int] | None) -> dict:
     """What is found in the file, and what is set."""
     path = declared["path"]
     data = machine.data(path) if text is None else text.encode("utf-8", "surrogateescape")
     lines = nccl_conf.parse(data or b"")
-    node, before = nccl_node.node(machine, path, lines, version), nccl_node.before(machine, path)
+    node, before = known(machine, declared, lines, version), nccl_node.before(machine, path)
     inside = {number for begin, end in spans((data or b"").decode("utf-8", "surrogateescape").split("\n")) for number in range(begin + 1, end + 2)}
     settings = [{**item._asdict(), "managed": False} for item in before]
     settings += [
