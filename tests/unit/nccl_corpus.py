@@ -175,7 +175,8 @@ GOOD: list[tuple[str, bytes, Node]] = [
     ("Lambda, training guide", b"NCCL_CROSS_NIC=1\n", CLUSTER),
     ("NVIDIA's own example", b"NCCL_DEBUG=WARN\nNCCL_SOCKET_IFNAME==ens1f0\n", CLUSTER._replace(interfaces=["lo", "ens1f0", "ens1f0v1"])),
     ("IBM", b"NCCL_IB_PCI_RELAXED_ORDERING=2\nNCCL_IB_QPS_PER_CONNECTION=16\nNCCL_IB_ADAPTIVE_ROUTING=1\nNCCL_TOPO_FILE=/etc/topo.xml\n", CLUSTER),
-    ("Meta", b"NCCL_IB_ADAPTIVE_ROUTING=1\nNCCL_IB_QPS_PER_CONNECTION=16\nNCCL_IB_SPLIT_DATA_ON_QPS=0\nNCCL_MIN_NCHANNELS=4\nNCCL_NET_OVERHEAD=2750\n", CLUSTER),
+    ("Meta", b"NCCL_IB_ADAPTIVE_ROUTING=1\nNCCL_IB_QPS_PER_CONNECTION=16\nNCCL_IB_SPLIT_DATA_ON_QPS=0\nNCCL_MIN_NCHANNELS=4\n"
+     b"NCCL_NET_OVERHEAD=2750\n", CLUSTER),
     ("exact among twelve", b"NCCL_IB_HCA==mlx5_1,mlx5_10\nNCCL_SOCKET_IFNAME==eth0\n", MANY),
     ("a prefix that is meant", b"NCCL_IB_HCA=mlx5_\nNCCL_SOCKET_IFNAME=ib\n", MANY),
     ("a prefix that takes one", b"NCCL_IB_HCA=mlx5_1,mlx5_2:1\nNCCL_SOCKET_IFNAME=^docker,lo\n", CLUSTER),

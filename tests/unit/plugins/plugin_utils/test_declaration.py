@@ -77,7 +77,7 @@ def error(state) -> str:
     ([], ["mapping of kinds to lists", "[]"]),
     (None, ["mapping of kinds", "None"]),
     ("packages", ["mapping of kinds", "'packages'"]),
-    ({"package": [], 1: []}, ["kind 1, package", "packages, kernel_modules, sysctls, limits, directories, files, blocks, arrays, mounts, users, nccl_configs, units, rails"]),
+    ({"package": [], 1: []}, ["kind 1, package", f"There are: {', '.join(_declaration.KINDS)}"]),
     ({"packages": {"name": "x"}}, ["packages is a list of mappings", "{'name': 'x'}"]),
     ({"packages": "mdadm"}, ["packages is a list of mappings", "'mdadm'"]),
     ({"packages": ["mdadm"]}, ["packages is a list of mappings", "['mdadm']"]),

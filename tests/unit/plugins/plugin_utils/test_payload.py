@@ -93,7 +93,8 @@ def test_sources_are_python_3_9(path):
 
 def test_sources_import_the_standard_library_of_3_9_alone():
     known = {
-        "__future__", "collections", "collections.abc", "contextlib", "difflib", "errno", "fcntl", "fnmatch", "grp", "hashlib", "importlib", "json", "os", "pwd", "re",
+        "__future__", "collections", "collections.abc", "contextlib", "difflib", "errno", "fcntl", "fnmatch", "grp", "hashlib",
+        "importlib", "json", "os", "pwd", "re",
         "select", "shlex", "signal", "socket", "stat", "struct", "subprocess", "time", "typing", "uuid",
     }
     for path in _payload.SOURCES.rglob("*.py"):
