@@ -143,7 +143,7 @@ EXAMPLES = r"""
     settings:
       - name: NCCL_IB_PCI_RELAXED_ORDERING
         value: "1"
-        reason: Virtual machines lose half the bandwidth without it.
+        reason: Lambda's value. Virtual machines need relaxed ordering for their full bandwidth.
   become: true
 """
 
