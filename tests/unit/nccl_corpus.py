@@ -142,6 +142,7 @@ FAULTY: list[tuple[str, bytes, Node, list[tuple[int, str, str]]]] = [
         (1, "retired-variable", "warning"), (2, "retired-variable", "warning")]),
     ("gone since 2.22", b"NCCL_WORK_FIFO_DEPTH=64\n", CLUSTER, [(1, "retired-variable", "warning")]),
     ("renamed", b"NCCL_IB_GDR_LEVEL=PIX\n", CLUSTER, [(1, "retired-variable", "warning")]),
+    ("an old name", b"NCCL_MAX_NRINGS=16\n", CLUSTER, [(1, "retired-variable", "warning")]),
     ("a word for a number", b"NCCL_NVLS_ENABLE=true\n", CLUSTER, [(1, "bad-value", "error")]),
     ("a unit", b"NCCL_BUFFSIZE=4M\n", CLUSTER, [(1, "bad-value", "error")]),
     ("octal", b"NCCL_IB_TIMEOUT=022\n", CLUSTER, [(1, "bad-value", "error")]),

@@ -99,6 +99,9 @@ def _variable(number: int, name: str, node: Node) -> Iterator[dict]:
         if (node.version or nccl_variables.OLDEST) >= gone:
             message = f"NCCL has done without {name} since {gone[0]}.{gone[1]}{installed}"
             yield finding(number, "retired-variable", "warning", message, f"use NCCL_{successor}" if successor else "remove the line")
+    elif short in nccl_variables.RENAMED:
+        message = f"{name} is the name up to NCCL 2.4, which still works"
+        yield finding(number, "retired-variable", "warning", message, f"use NCCL_{nccl_variables.RENAMED[short]}")
     elif _is_newer(short, node):
         since = nccl_variables.SINCE[short]
         message = f"{name} came with NCCL {since[0]}.{since[1]}{installed}, which passes it over"

@@ -131,6 +131,9 @@ RETIRED: dict[str, tuple[tuple[int, int], str | None]] = {
     "SHM_USE_CUDA_MEMCPY": ((2, 30), None),
 }
 
+# Old names that still work, and the new ones.
+RENAMED = {"MAX_NRINGS": "MAX_NCHANNELS", "MIN_NRINGS": "MIN_NCHANNELS"}
+
 # Variables that plugins read, which NCCL loads after it read its file: NCCL-RDMA-SHARP and its UCX transport (NVIDIA HPC-X
 # manual), GPUDirect-TCPX and FasTrak (Google's plugin), the example tuner.
 PLUGINS = ("IBEXT_", "PLUGIN_P2P", "SHARP_", "UCX_", "FASTRAK_", "GPUDIRECTTCPX_", "TUNER_CONFIG_")
