@@ -16,7 +16,8 @@ import pytest
 from conftest import CHECKOUT, NODE, Lab
 
 USER = {"name": "ada", "uid": 2001, "sudo": True, "keys": ["ssh-ed25519 " + "A" * 68 + " ada@laptop"]}
-VARIABLES = {"base_users": [USER]}
+# The lab's rails are soft-RoCE.
+VARIABLES = {"base_users": [USER], "onecc_rails": {"link_layer": "Ethernet", "count": 2}}
 EXTRA = ("-e", json.dumps(VARIABLES))
 
 
@@ -76,6 +77,17 @@ def users(name: str, **_rest: object) -> Iterator[str]:
     yield f"usermod --expiredate 1 {name}"
 
 
+def nccl_configs(path: str, profile: str, **_rest: object) -> Iterator[str]:
+    yield f"sed -i 's/^NCCL_IB_HCA==/NCCL_IB_HCA=/' {path}"
+    yield f"rm {path}"
+    yield f"sed -i /UCX/d {profile}"
+
+
+def rails(**_rest: object) -> Iterator[str]:
+    """Nothing mends a rail; tests/integration/test_rails.py takes one down."""
+    yield from ()
+
+
 def units(name: str, **_rest: object) -> Iterator[str]:
     yield f"systemctl stop {name}"
     yield f"systemctl disable {name}"
@@ -84,7 +96,7 @@ def units(name: str, **_rest: object) -> Iterator[str]:
 # By kind: the ways to change a resource. A kind without one fails the test below.
 CHANGES = {
     change.__name__: change
-    for change in (packages, kernel_modules, sysctls, limits, directories, files, blocks, arrays, mounts, users, units)
+    for change in (packages, kernel_modules, sysctls, limits, directories, files, blocks, arrays, mounts, users, nccl_configs, rails, units)
 }
 
 
@@ -124,6 +136,8 @@ def test_each_resource_is_named_and_mended(lab: Lab) -> None:
     turns: dict[str, int] = {}
     chosen = []
     for kind, name, scripts in found:
+        if not scripts:
+            continue
         chosen.append((kind, name, scripts[turns.get(kind, 0) % len(scripts)]))
         turns[kind] = turns.get(kind, 0) + 1
     change_all(lab, chosen)
