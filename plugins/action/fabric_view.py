@@ -92,7 +92,7 @@ class ActionModule(ActionBase):
         if arguments["iblinkinfo"] is not None:
             raise FabricError("fabric_view: iblinkinfo completes ibnetdiscover, and is not enough without it.")
         # On standard input, so that what the tools warn of does not come between what they say.
-        done = self._low_level_execute_command(f"{self._compute_environment_string()}/bin/sh", in_data=SCRIPT.encode())
+        done = self._low_level_execute_command(f"{self._compute_environment_string()} /bin/sh", in_data=SCRIPT.encode())
         network, second, links = done["stdout"].partition(f"{SECOND}\n")
         said = [line for line in done["stderr"].splitlines() if line.strip()]
         if not second:

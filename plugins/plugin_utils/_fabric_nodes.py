@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ansible_collections.onecc.cluster.plugins.plugin_utils._discovery import natural
@@ -94,8 +94,9 @@ def place(fabric: Fabric, nodes: list[Node]) -> Placed:
     return Placed(ordered, width, others, unnamed, ambiguous)
 
 
-def _ports(fabric: Fabric) -> Iterator[tuple[str, Port]]:
-    """The ports of HCAs that are up, each with the GUID of its HCA, in the order of their switch ports."""
+def _ports(fabric: Fabric) -> list[tuple[str, Port]]:
+    """The ports of HCAs that are up, each with the GUID of its HCA, in the order of the switch's ports."""
+    found = []
     for guid, hca in fabric.items():
         if hca.kind != HCA or _INSIDE_A_SWITCH.fullmatch(hca.description):
             continue
@@ -103,7 +104,8 @@ def _ports(fabric: Fabric) -> Iterator[tuple[str, Port]]:
         for number, link in sorted(hca.links.items()):
             # As NCCL has it: the port is named where there are several.
             device = (named[2] if named else "") + (f":{number}" if len(hca.links) > 1 else "")
-            yield guid, Port(hca.port_guids.get(number, guid), hca.description, device, link.guid, link.port, link.rate)
+            found.append((guid, Port(hca.port_guids.get(number, guid), hca.description, device, link.guid, link.port, link.rate)))
+    return sorted(found, key=lambda item: (item[1].switch, item[1].number))
 
 
 def _names(nodes: Iterable[Node]) -> dict[str, str]:

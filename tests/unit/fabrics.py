@@ -138,21 +138,24 @@ def ends(fabric: Fabric, spine: bool) -> list[End]:
     )
 
 
-def harm(fabric: Fabric, chance: random.Random, untouched: set[End]) -> Fault:
-    """Does a fault to a fabric at ports that none was done to, and says what a view has to say of it."""
-    kind = chance.choice(["swapped rails", "swapped uplinks", "dead rail", "dead uplink", "slow rail", "slow uplink"])
+KINDS = ("swapped rails", "swapped uplinks", "dead rail", "dead uplink", "slow rail", "slow uplink")
+
+
+def harm(fabric: Fabric, chance: random.Random, harmed: set[End], kinds: tuple[str, ...] = KINDS) -> Fault:
+    """Does a fault to a fabric, at other ports than those that are `harmed` already, and says what a view has to say of it."""
+    kind = chance.choice(kinds)
     spine = kind.endswith(("uplink", "uplinks"))
-    free = [end for end in ends(fabric, spine) if end not in untouched]
+    free = [end for end in ends(fabric, spine) if end not in harmed]
     # Not the port that the tools look from.
     one = chance.choice([end for end in free if fabric.names[fabric.cables[end][0]] != "node-1 mlx5_1"])
-    untouched.add(one)
+    harmed.add(one)
     name = rail_of(fabric, fabric.cables[one][0]) if not spine else (fabric.names[one[0]], one[1])
     if kind.startswith("swapped"):
         # Two cables of one leaf, or to one spine, may change places: nothing is wrong then.
         far = fabric.cables[one][0]
         others = [end for end in free if end != one and end[0] != one[0] and (not spine or fabric.cables[end][0] != far)]
         other = chance.choice(others)
-        untouched.add(other)
+        harmed.add(other)
         other_name = rail_of(fabric, fabric.cables[other][0]) if not spine else (fabric.names[other[0]], other[1])
         fabric.swap(one, other)
         return frozenset([("miswired",), name, other_name])
