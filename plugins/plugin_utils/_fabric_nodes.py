@@ -113,7 +113,7 @@ def _names(nodes: Iterable[Node]) -> dict[str, str]:
     called: dict[str, set[str]] = {}
     for node in nodes:
         for name in (node.name, *node.aliases):
-            for spelling in {name.casefold(), name.casefold().partition(".")[0]}:
+            for spelling in (name.casefold(), name.casefold().partition(".")[0]):
                 called.setdefault(spelling, set()).add(node.name)
     return {spelling: next(iter(of)) for spelling, of in called.items() if len(of) == 1}
 

@@ -76,10 +76,8 @@ def _plan(seen: Seen, switches: list[str], others: list[str]) -> Plan:
     return {number: guid for number, (guid, count) in best.items() if 2 * count > len(switches)}
 
 
-def _belongs(leaf: str, number: int, plan: Plan, far: Plan) -> End | None:
-    """Where a leaf's port should lead: the spine, and its port where those of the other spines show it."""
-    if number not in plan:
-        return None
+def _belongs(leaf: str, number: int, plan: Plan, far: Plan) -> End:
+    """Where a leaf's port that is in the plan should lead: the spine, and its port where those of the other spines show it."""
     ports = [port for port, spine in plan.items() if spine == plan[number]]
     far_ports = [port for port, guid in far.items() if guid == leaf]
     return plan[number], far_ports[ports.index(number)] if len(ports) == len(far_ports) else None
@@ -90,7 +88,7 @@ def _misplaced(seen: Seen, leaf: str, plan: Plan, far: Plan) -> Iterator[Wrong]:
     for number, link in sorted(seen.fabric[leaf].links.items()):
         to_spine = link.guid in seen.layout.spines
         if seen.fabric[link.guid].kind == SWITCH and link.guid != plan.get(number) and (number in plan or not to_spine):
-            belongs = _belongs(leaf, number, plan, far)
+            belongs = _belongs(leaf, number, plan, far) if number in plan else None
             cable = switch_cable(seen, (leaf, number), end_name(seen, (link.guid, link.port)), belongs and end_name(seen, belongs))
             yield Wrong(cable, end_name(seen, (leaf, number)), (link.guid, link.port), belongs)
 
@@ -100,7 +98,6 @@ def _lost(seen: Seen, leaf: str, plan: Plan, far: Plan) -> Iterator[Finding]:
         link = seen.fabric[leaf].links.get(number)
         if link is None or seen.fabric[link.guid].kind != SWITCH:
             belongs = _belongs(leaf, number, plan, far)
-            assert belongs
             instead = f"; an HCA is there, 0x{link.guid}" if link else ""
             message = f"the link of {end_name(seen, (leaf, number))} to {end_name(seen, belongs)} is missing{instead}"
             yield finding("missing", message, switch_cable(seen, (leaf, number), None, end_name(seen, belongs)))

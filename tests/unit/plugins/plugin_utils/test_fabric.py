@@ -135,7 +135,8 @@ def test_states_that_cannot_be_read(text, line):
 
 
 HOSTILE = [
-    'x" lid 9 4xSDR', '" enhanced port 0 lid 1 lmc 0', "# [1]", "<script>alert(1)</script>", "{{ 7 * 7 }}", "$(id)", "", " ", "\x1b[2J", "ü\N{ZERO WIDTH SPACE}",
+    'x" lid 9 4xSDR', '" enhanced port 0 lid 1 lmc 0', "# [1]", "<script>alert(1)</script>", "{{ 7 * 7 }}", "$(id)", "", " ", "\x1b[2J",
+    "ü\N{ZERO WIDTH SPACE}",
     "==( 4X 2.5 Gbps Down/ Polling)==>", "]]>", "node-1\tmlx5_1", 'a"b',
 ]
 
