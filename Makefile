@@ -66,8 +66,9 @@ integration: venv lab-deps fabric-deps sshd ## playbooks on the virtual machines
 	$(call starts-lab,integration)
 	python -m pytest -v tests/integration -m "not thorough"
 
-thorough: venv lab-deps fabric-deps sshd ## the same, with each way to change a node behind its back, and more layouts
+thorough: venv lab-deps fabric-deps sshd ## the same, with each way to change a node behind its back, more layouts, and an update of four nodes
 	$(call starts-lab,integration)
+	$(call starts-lab,update)
 	python -m pytest -v tests/integration
 
 molecule: venv lab-deps ## the scenarios below molecule/, on the virtual machines of a lab
