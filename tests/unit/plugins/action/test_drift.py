@@ -107,7 +107,7 @@ def test_a_state_that_the_node_is_in(tmp_path):
     playbook = Playbook(tmp_path, {"node": LOCAL}, [drift(state={"directories": [{"path": "/"}]}, required=True)])
     done = playbook.run()
     assert done.returncode == 0
-    assert playbook.hosts()["node"] == {"status": "in_state", "drift": [], "mended": [], "message": "", "preflight": []}
+    assert playbook.hosts()["node"] == {"status": "in_state", "drift": [], "mended": [], "message": "", "preflight": [], "notes": []}
 
 
 # The parts
