@@ -112,6 +112,7 @@ def test_lines_that_cannot_be_read(old, new, line, why):
 
 @pytest.mark.parametrize(("old", "new"), [
     ("[1](a088c20300000011) \t\"S-b83fd20300000000\"[1]", "[1](a088c20300000011) \t\"S-b83fd20300000000\"[2]"),
+    ("[1](a088c20300000011) \t\"S-b83fd20300000000\"[1]", "[1](a088c20300000011) \t\"S-b83fd20300000000\"[65]"),
     (SWITCH[SWITCH.rindex("[1](a"):], ""), (SWITCH[SWITCH.rindex("vendid"):], ""),
 ])
 def test_links_of_which_an_end_is_missing(old, new):

@@ -108,6 +108,13 @@ def test_two_nodes_of_which_one_is_wrong():
     assert fabrics.said(finding) in [frozenset([("miswired",), (node, 3), (node, 4)]) for node in ("node-1", "node-2")]
 
 
+def test_pod_of_two_nodes_with_a_cable_of_another_pod():
+    """There, one of two nodes is right; the leaf that is another rail's in the other pod is wrong."""
+    fabric = fabrics.cluster(nodes=34)
+    fabric.swap((fabric.find("leaf-1-3"), 31), (fabric.find("leaf-2-7"), 1))
+    assert [fabrics.said(finding) for finding in view(fabric)["findings"]] == [frozenset([("miswired",), ("node-31", 3), ("node-33", 7)])]
+
+
 # Rails
 
 
@@ -251,6 +258,13 @@ def test_others_are_no_nodes():
     assert [node["name"] for node in view(fabric, nodes=named("node-1", "node-2", "node-4"))["nodes"]] == ["node-1", "node-2", "node-4"]
 
 
+def test_one_node_with_more_hcas_than_others():
+    fabric = fabrics.cluster(nodes=4)
+    fabric.connect((fabric.find("leaf-1-0"), 20), (fabric.hca("node-2 mlx5_9"), 1))
+    found = view(fabric)
+    assert (found["findings"], found["rails"], [other["name"] for other in found["others"]]) == ([], 8, ["node-2 mlx5_9"])
+
+
 def test_two_ports_of_an_hca_are_two_rails():
     fabric = fabrics.Fabric()
     leaves = [fabric.switch(f"leaf-{number}") for number in range(2)]
@@ -374,6 +388,12 @@ def test_slow_links_say_what_most_have():
         "node-3 rail 2 (mlx5_3) at leaf-1-2 port 3 runs at 4xHDR; most rails run at 4xNDR",
     ]
     assert findings[1]["cables"] == [{"node": "node-3", "rail": 2, "is": "4xHDR", "should": "4xNDR"}]
+
+
+def test_fast_link_is_no_fault():
+    fabric = fabrics.cluster(nodes=4)
+    fabric.slow((fabric.find("leaf-1-2"), 3), "4xXDR")
+    assert view(fabric)["findings"] == []
 
 
 def test_ends_that_say_different_rates():
