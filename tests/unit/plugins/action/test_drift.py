@@ -67,7 +67,7 @@ def test_a_comparison(tmp_path):
     assert result["required"]["failed"] and "apply" not in result["required"]
     assert result["required"]["drift"] == inline["drift"]
     assert result["role"]["compared"] == ["nvme_raid"]
-    assert result["default"]["compared"] == ["base", "nvme_raid", "filesystems"]
+    assert result["default"]["compared"] == ["base", "lambda_stack", "nvme_raid", "filesystems"]
     assert ("mounts", "/no/such/mount") in {(item["kind"], item["name"]) for item in result["role"]["drift"]}
     assert result["noisy"]["drift"] == result["automatic"]["drift"] == inline["drift"]
 

@@ -77,7 +77,7 @@ def error(state) -> str:
     ([], ["mapping of kinds to lists", "[]"]),
     (None, ["mapping of kinds", "None"]),
     ("packages", ["mapping of kinds", "'packages'"]),
-    ({"package": [], 1: []}, ["kind 1, package", "packages, kernel_modules, sysctls, limits, directories, files, blocks, arrays, mounts, users, units"]),
+    ({"package": [], 1: []}, ["kind 1, package", "packages, kernel_modules, sysctls, limits, directories, files, blocks, debconf_answers, locked_packages, arrays, mounts, users, units"]),
     ({"packages": {"name": "x"}}, ["packages is a list of mappings", "{'name': 'x'}"]),
     ({"packages": "mdadm"}, ["packages is a list of mappings", "'mdadm'"]),
     ({"packages": ["mdadm"]}, ["packages is a list of mappings", "['mdadm']"]),

@@ -91,7 +91,7 @@ def test_sources_are_python_3_9(path):
 
 def test_sources_import_the_standard_library_of_3_9_alone():
     known = {
-        "__future__", "collections.abc", "contextlib", "errno", "fcntl", "grp", "hashlib", "importlib", "json", "os", "pwd", "re",
+        "__future__", "collections.abc", "contextlib", "errno", "fcntl", "fnmatch", "grp", "hashlib", "importlib", "json", "os", "pwd", "re",
         "select", "signal", "socket", "stat", "struct", "subprocess", "time", "typing", "uuid",
     }
     for path in _payload.SOURCES.rglob("*.py"):
