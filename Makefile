@@ -54,7 +54,8 @@ units: venv ## unit tests, by pytest and then as ansible-test runs them
 sanity: venv ## ansible-test's own checks of plugins, documentation and imports
 	tests/tools/ansible-test sanity
 
-lab-tests: venv ## tests of the lab's API, without machines
+lab-tests: venv ## tests of the lab's API and package repositories, without machines
+	@tests/tools/apt-install apt-utils gpg gpg-agent
 	python -m pytest -n 2 tests/lab/tests -m "not vm"
 
 integration: venv lab-deps sshd ## playbooks on the virtual machines of a lab, and over real SSH
