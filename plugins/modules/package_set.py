@@ -261,6 +261,7 @@ class PackageSet:
         if not plan:
             self.fail(". ".join(filter(None, (self.not_updated, wrong))) + ". Nothing was changed")
         self.refuse(plan)
+        self.ask_licence(plan)
         return plan, chosen
 
     def refuse(self, plan: apt.Plan) -> None:
@@ -284,6 +285,17 @@ class PackageSet:
                 "that goes with the set, or remove it yourself"
             )
 
+    def ask_licence(self, plan: apt.Plan) -> None:
+        """Stops where cuDNN would ask for its licence to be accepted, and nobody has said so."""
+        new = [f"{name} {new}" for name, (old, new) in plan.changes.items()
+               if new and not old and re.fullmatch(package_sets.CUDNN, name) and re.fullmatch(package_sets.LAMBDA_VERSION, new)]
+        accepts = any(package_sets.LICENCE.items() <= answer.items() for answer in self.module.params["debconf"])
+        if new and not accepts and list(debconf_answers.check(self.machine, [package_sets.LICENCE])):
+            self.fail(
+                f"{new[0]} wants NVIDIA's licence of cuDNN to be accepted. Nothing was changed. If you accept it, say so (debconf answer "
+                f"{package_sets.LICENCE['name']}; lambda_stack_accept_cudnn_license of the role lambda_stack)"
+            )
+
     def install(self, chosen: list[str]) -> None:
         """The transaction itself. Fetches everything before it changes anything."""
         _rc, said = self.command("apt-get", *INSTALL, "--assume-no", "install", "--", *chosen)
@@ -302,7 +314,7 @@ class PackageSet:
         known = dpkg.packages(self.machine, self.names)
         lines = "".join(
             f"{package['name']} {'hold' if package['hold'] else 'install'}\n" for package in self.packages
-            if dpkg.held(known.get(package["name"], {})) != package["hold"]
+            if package["name"] in known and dpkg.held(known[package["name"]]) != package["hold"]
         )
         if lines:
             rc, said = self.command("dpkg", "--set-selections", data=lines)
@@ -323,6 +335,7 @@ def foreseen(package_set: PackageSet) -> list[str]:
     plan, _chosen, wrong = package_set.simulate()
     if plan:
         package_set.refuse(plan)
+        package_set.ask_licence(plan)
         return plan.lines()
     package_set.module.warn(f"With the lists of packages that the node has now, this cannot be simulated: {wrong}")
     known = dpkg.packages(package_set.machine, package_set.names)

@@ -69,7 +69,7 @@ def offers(policy: str) -> dict[str, Offer]:
             offer.candidate = candidate[1]
         elif entry := re.fullmatch(r" (?:\*\*\*|   ) (\S+) -?\d+(?: .*)?", line):
             version = entry[1]
-        elif (source := re.fullmatch(r" {8} *-?\d+ (\S.*)", line)) and not source[1].endswith("/var/lib/dpkg/status"):
+        elif (source := re.fullmatch(r" {7} *-?\d+ (\S.*)", line)) and not source[1].endswith("/var/lib/dpkg/status"):
             offer.versions.setdefault(version, []).append(source[1])
     return found
 
@@ -143,8 +143,8 @@ _CAUSES = (
     (r"Failed to fetch (\S+)  ([^\n]*)", "{0} cannot be fetched: {1}"),
     (r"You don't have enough free space in (\S+)\.", "there is not enough space in {0}"),
     (r"([^\n]*No space left on device)", "the disk is full: {0}. Make room, and run again: dpkg is repaired first"),
-    (r"dpkg: error processing (?:package|archive) (\S+) [^\n]*\n ([^\n]*)",
-     "{0}: {1}. The log is /var/log/dpkg.log. Mend the cause, and run again: dpkg is repaired first"),
+    (r"([^\n]*)\ndpkg: error processing (?:package|archive) (\S+) [^\n]*\n ([^\n]*)",
+     "{1}: {2}; it said {0!r}. Mend the cause, and run again: dpkg is repaired first"),
     (r"The following packages have unmet dependencies:\n((?: [^\n]*\n?)+)", "the declared versions do not go together: {0}"),
     (r"dpkg was interrupted", "dpkg was interrupted, and could not be repaired. `dpkg --configure -a` says why"),
 )

@@ -14,7 +14,7 @@ import fnmatch
 import json
 import re
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import apt, dpkg
+from ansible_collections.onecc.cluster.plugins.module_utils._node import apt, dpkg, package_sets
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import locked_packages
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -22,8 +22,6 @@ SCHEMA = 1
 
 # Whose packages are taken without a choice: the Origin of a Release file, or the host of a source.
 ORIGINS = re.compile(r"lambda|nvidia|doca|mellanox|cuda", re.IGNORECASE)
-# A rolling source keeps no old versions. What came from Lambda's is still known by its version (580.105.08-0lambda0.22.04.1).
-LAMBDA_VERSION = re.compile(r"[-+~]\d*lambda\d")
 # The kernel's packages: of the running version those that bear it in their names, and those that bring newer ones.
 KERNEL = re.compile(r"linux-(image|headers|modules|modules-extra|tools)(-unsigned)?-(?P<release>\d+\.\d+\.\d+-\d+)(-.*)?|"
                     r"linux(-image|-headers|-tools)?-(generic|virtual|nvidia|lowlatency|aws|azure|gcp|kvm|amd64)(-.*)?")
@@ -64,7 +62,7 @@ def selected(name: str, version: str, offered: list[Source], release: str, patte
     """Whether an installed package is of the lock: by patterns, or by who offers it, in whatever version."""
     if patterns:
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-    return any(source.chosen for source in offered) or bool(LAMBDA_VERSION.search(version)) or of_running_kernel(name, release)
+    return any(source.chosen for source in offered) or bool(re.fullmatch(package_sets.LAMBDA_VERSION, version)) or of_running_kernel(name, release)
 
 
 def ask(machine: Machine, *argv: str) -> str:

@@ -44,6 +44,11 @@ FAMILIES = {
     "container toolkit": r"nvidia-container-toolkit(-base)?|libnvidia-container(1|-tools|-dev|1-dbg)",
     "NCCL": r"libnccl2|libnccl-dev",
 }
+# Lambda's cuDNN asks whether its licence is accepted, and without that breaks off in the middle of the transaction.
+CUDNN = r"libcudnn\d.*"
+LICENCE = {"name": "cudnn/license_preseed", "value": "ACCEPT"}
+# A rolling source keeps no old versions. What came from Lambda's is still known by its version (580.105.08-0lambda0.22.04.1).
+LAMBDA_VERSION = r".*[-+~]\d*lambda\d.*"
 # The package that says which driver is installed: the one with the kernel module, or the one that needs all others.
 _DRIVER = r"nvidia-(driver|headless|headless-no-dkms|dkms|kernel-source|kernel-open)(-\d{3}[a-z0-9.-]*)?"
 
@@ -56,7 +61,8 @@ def family_of(name: str) -> str:
 
 def stem(name: str) -> str:
     """The name of a package before the number of its branch: another branch of the same stem takes its place."""
-    return re.sub(r"-\d{3}(\D.*)?$", "", name)
+    found = re.fullmatch(r"([a-z][a-z0-9]*(?:-[a-z][a-z0-9]*)*)-\d{3}(-[a-z-]+)?(:.*)?", name)
+    return found[1] if found else name
 
 
 def complete(packages: list[dict]) -> None:

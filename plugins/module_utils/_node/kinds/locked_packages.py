@@ -50,8 +50,8 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
             yield from found
             continue
         if dpkg.held(fields) != package["hold"]:
-            words = ("is not held", "held") if package["hold"] else ("is held", "not held")
-            yield difference(name, "hold", not package["hold"], package["hold"], f"package {name} {words[0]}, declared is {words[1]}")
+            is_ = "not held" if package["hold"] else "held, and should not be"
+            yield difference(name, "hold", not package["hold"], package["hold"], f"package {name} is {is_}")
         own = dpkg.upstream(fields["Version"])
         if package["family"] != NO_FAMILY:
             matched.setdefault(package["family"], {}).setdefault(own, name)
@@ -66,6 +66,6 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
         if len(versions) > 1:
             (one, first), (other, second) = list(versions.items())[:2]
             yield difference(
-                second, "family", other, one, f"{first} {one} and {second} {other} are installed: of the family {family!r} all must be of "
-                "one version, and not all declare one. Declare their versions", refused=True,
+                second, "family", other, one, f"{first} {one} and {second} {other} are installed, and of the family {family!r}: declare one "
+                "version for both", refused=True,
             )

@@ -24,6 +24,8 @@ EVERY_KIND = {
     "sysctls": [{"name": "vm.no_such_parameter", "value": "1"}],
     "directories": [{"path": "/no/such/directory"}],
     "files": [{"path": "/no/such/file", "content": "é {{ x }} $(id) \\ ' \" \n"}],
+    "debconf_answers": [{"name": "no/such-question", "owner": "no-such-package", "value": "x"}],
+    "locked_packages": [{"name": "nvidia-driver-999-open", "version": "1.0-1"}],
     "arrays": [{"name": "nosucharray", "ignore": ["é"], "layout": "directory"}],
     "mounts": [{"path": "/no/such/mount", "array": "nosucharray", "fstype": "xfs"}],
     "units": [{"name": "no-such-unit.service", "active": True}],
@@ -149,7 +151,7 @@ def test_every_kind_runs_on_a_bare_python(tmp_path):
     assert (done.returncode, done.stderr) == (0, b"")
     found = _payload.answer(done.stdout.decode())["mine"]
     assert list(dict.fromkeys(item["kind"] for item in found)) == [
-        "packages", "kernel_modules", "sysctls", "directories", "files", "mounts", "units",
+        "packages", "kernel_modules", "sysctls", "directories", "files", "debconf_answers", "locked_packages", "mounts", "units",
     ]
 
 
