@@ -19,7 +19,8 @@ options:
   roles:
     description:
       - Roles of this collection whose declarations (C(state.yml)) the node is compared with.
-      - Without it and without O(state), all roles of the collection that have a declaration.
+      - Without it and without O(state), those that the variable C(onecc_roles) names, or all roles of the collection that have
+        a declaration.
       - The roles' own variables apply, with their defaults, and are checked before anything is sent.
     type: list
     elements: str

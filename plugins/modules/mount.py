@@ -122,12 +122,14 @@ differences:
   elements: dict
 """
 
+import grp
 import os
-import shutil
+import pwd
 from collections.abc import Callable
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, mount_units, specs, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, mount_units, patience, specs, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import mended
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 # The mount point itself, while nothing is mounted on it: a job that then writes there fails instead of filling the
@@ -162,9 +164,6 @@ def mount(module: AnsibleModule, machine: Machine, wanted: dict, source: str, fi
         os.makedirs(os.path.dirname(path), exist_ok=True)
         if not os.path.isdir(path):
             os.mkdir(path, BARE_MOUNT_POINT_MODE)
-        if hidden := os.listdir(path):
-            module.fail_json(msg=f"mount {path}: it holds {len(hidden)} entries that a mount would hide ({sorted(hidden)[0]}, …). "
-                             "Move them away first.")
     durable.write(f"{mount_units.UNITS}/{unit}", mount_units.unit_text(wanted, source), 0o644)
     fstab = machine.text("/etc/fstab", "surrogateescape") or ""
     if lines := mount_units.fstab_lines(fstab, path):
@@ -178,19 +177,42 @@ def mount(module: AnsibleModule, machine: Machine, wanted: dict, source: str, fi
         systemctl(module, "reload", unit)
 
 
-def set_access(module: AnsibleModule) -> None:
-    """Owner, group and mode of what is now at the path."""
+def access(module: AnsibleModule) -> tuple[int, int]:
+    """The numbers of the declared owner and group."""
     params = module.params
     try:
-        for field in ("owner", "group"):
-            if name := params[field]:
-                shutil.chown(params["path"], **{"user" if field == "owner" else field: int(name) if name.isdecimal() else name})
-    except LookupError:
-        module.fail_json(msg=f"mount {params['path']}: {field} is {name!r}, and the node knows no such name")
-    if params["mode"]:
-        os.chmod(params["path"], int(params["mode"], 8))
-    if any(params[field] for field in ("owner", "group", "mode")):
-        durable.flush(params["path"])  # a power loss right after this run would else bring the old ones back
+        owner = _number(params["owner"], lambda name: pwd.getpwnam(name).pw_uid)
+        return owner, _number(params["group"], lambda name: grp.getgrnam(name).gr_gid)
+    except KeyError:
+        names = " or ".join(f"{field} {params[field]!r}" for field in ("owner", "group") if params[field])
+        module.fail_json(msg=f"mount {params['path']}: the node does not know the {names}. Make it there first, or declare another")
+
+
+def set_access(module: AnsibleModule, owner: int, group: int) -> None:
+    """Gives what is now at the path to them, with the declared mode."""
+    path, mode = module.params["path"], module.params["mode"]
+    if owner == group == -1 and not mode:
+        return
+
+    def change() -> None:
+        os.chown(path, owner, group)
+        if mode:
+            os.chmod(path, int(mode, 8))
+        durable.flush(path)  # a power loss right after this run would else bring the old ones back
+
+    try:
+        patience.within(mount_units.MOUNT_SECONDS, change)  # the server of a file system may go away under way
+    except TimeoutError:
+        module.fail_json(msg=f"mount {path}: it is mounted, and does not answer, so owner, group and mode may not be as declared. Is its server up?")
+    except OSError as error:
+        module.fail_json(msg=f"mount {path}: owner, group or mode cannot be changed: {error.strerror}")
+
+
+def _number(name: str | None, known: Callable[[str], int]) -> int:
+    """The number of a user or group; -1, which chown(2) leaves as it is, for none."""
+    if not name:
+        return -1
+    return int(name) if name.isdecimal() else known(name)
 
 
 def converge(module: AnsibleModule) -> dict:
@@ -199,10 +221,12 @@ def converge(module: AnsibleModule) -> dict:
     differences = list(mount_units.check(machine, params))
     if refused := [item["message"] for item in differences if item.get("refused")]:
         module.fail_json(msg="\n".join(refused), differences=differences)
-    if os.path.lexists(params["path"]) and not os.path.isdir(params["path"]):
+    # What is mounted is a directory, and to look at it could take for ever.
+    if not mount_units.top(machine, params["path"]) and os.path.lexists(params["path"]) and not os.path.isdir(params["path"]):
         module.fail_json(msg=f"mount {params['path']}: it is not a directory", differences=differences)
     if differences and not module.check_mode:
         wanted = mount_units.detected(machine, params)  # before fstab changes
+        owner, group = access(module)
         rests_on = mount_units.target(machine, wanted)
         if rests_on.directory:
             os.makedirs(params["path"], exist_ok=True)
@@ -210,12 +234,8 @@ def converge(module: AnsibleModule) -> dict:
             mount(module, machine, wanted, rests_on.source, {item["field"] for item in differences})
         else:
             module.fail_json(msg=f"mount {params['path']}: the array {params['array']['name']} has no file system yet.")
-        set_access(module)
-    return {
-        "changed": bool(differences),
-        "differences": differences,
-        "diff": {"before": "".join(item["message"] + "\n" for item in differences), "after": ""},
-    }
+        set_access(module, owner, group)
+    return mended(differences)
 
 
 def main() -> None:

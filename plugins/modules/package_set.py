@@ -140,6 +140,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.onecc.cluster.plugins.module_utils._node import apt, dpkg, durable, package_sets
+from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import mended
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import debconf_answers, locked_packages
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -369,13 +370,8 @@ def converge(module: AnsibleModule) -> dict:
         left = differences_of(machine, module.params)
         if still := [item["message"] for item in left if item["field"] != "running"]:
             package_set.fail(f"apt and dpkg said that all went well, and still {'; '.join(still)}")
-    return {
-        "changed": bool(to_mend),
-        "differences": differences,
-        "changes": changes,
-        "reboot_reasons": reboot_reasons(left),
-        "diff": {"before": "".join(f"{line}\n" for line in changes or [item["message"] for item in to_mend]), "after": ""},
-    }
+    words = "".join(f"{line}\n" for line in changes or [item["message"] for item in to_mend])
+    return {**mended(to_mend), "changes": changes, "reboot_reasons": reboot_reasons(left), "diff": {"before": words, "after": ""}}
 
 
 def invalid(params: dict) -> str | None:

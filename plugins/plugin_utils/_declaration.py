@@ -17,6 +17,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, mount_units, package_sets, specs, storage
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _payload
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
@@ -113,6 +114,11 @@ _LOADED.update(
     for path in (state, state.parent / "defaults" / "main.yml", state.parent / "meta" / "argument_specs.yml")
     if path.is_file()
 )
+# The same for the program of a comparison of all these roles, which every worker would compress anew.
+for _preflight in (False, True):
+    _payload.code(frozenset(kind for role in DEFAULT_ROLES for kind in _LOADED[ROLES / role / "state.yml"]), _preflight)
+# And for Ansible's filters, all of which the first use of one loads: 8 ms of CPU a host.
+Templar(DataLoader()).template(trust_as_template("{{ '' | default('') }}"))
 
 
 def role_state(role: str, templar: Templar, loader: Any, variables: dict[str, Any]) -> dict[str, list[dict]]:
@@ -124,11 +130,12 @@ def role_state(role: str, templar: Templar, loader: Any, variables: dict[str, An
     given = {name: own.template(variables[name]) for name in spec if name in variables}
     validated = validate(spec, {name: value for name, value in given.items() if value is not None}, f"role {folder.name}")
     own = templar.copy_with_new_env(available_variables={**variables, **validated})
-    return complete(own.template(_filled(load(loader, folder / "state.yml"), validated)), own, folder)
+    known = {**validated, "inventory_hostname": variables.get("inventory_hostname")}
+    return complete(own.template(_filled(load(loader, folder / "state.yml"), known)), own, folder)
 
 
 def _filled(value: Any, variables: dict[str, Any]) -> Any:
-    """The value with the variables in place of the templates that are nothing but the name of one.
+    """The value with the variables in place of the templates that are nothing but names of them, alone or within a text.
 
     Most of a declaration is. Each worker would compile each of them anew, at more than a millisecond.
     """
@@ -136,8 +143,14 @@ def _filled(value: Any, variables: dict[str, Any]) -> Any:
         return {key: _filled(item, variables) for key, item in value.items()}
     if isinstance(value, list):
         return [_filled(item, variables) for item in value]
-    reference = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
-    return variables[reference[1]] if reference and reference[1] in variables else value
+    if not isinstance(value, str) or not (names := _REFERENCE.findall(value)):
+        return value
+    if _REFERENCE.fullmatch(value):
+        return variables.get(names[0], value)
+    # All that is in braces, and texts alone: how Jinja writes anything else is its own affair.
+    if _REFERENCE.sub("", value).count("{") or not all(isinstance(variables.get(name), str) for name in names):
+        return value
+    return _REFERENCE.sub(lambda found: variables[found[1]], value)
 
 
 def validate(spec: dict, values: dict, where: str) -> dict:

@@ -66,6 +66,7 @@ class Hosts:
     def _make_state(self) -> None:
         """The files of every host, and the inventory whose variables they are rendered from."""
         group = grp.getgrgid(os.getgid()).gr_name
+        packages = manual_packages()
         variables = {
             "ansible_python_interpreter": PYTHON,
             "ansible_user": getpass.getuser(),
@@ -74,10 +75,10 @@ class Hosts:
             "bench_folder": str(self.folder / "state"),
             "bench_owner": getpass.getuser(),
             "bench_group": group,
-            "bench_packages": manual_packages(),
+            "bench_packages": packages,
+            "bench_package_resources": [{"name": name} for name in packages],
             "bench_rails": [{"port": f"mlx5_{rail}", "leaf": rail % 4} for rail in range(RAILS)],
             # For site.yml: the bench's role alone, without sudo.
-            "onecc_roles": ["bench"],
             "ansible_become": False,
         }
         hosts = {name: {"ansible_host": address} for name, address in self.addresses.items()}

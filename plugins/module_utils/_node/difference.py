@@ -18,3 +18,9 @@ def difference(name: str, field: str, is_: object, should: object, message: str,
     if refused:
         found["refused"] = True
     return found
+
+
+def mended(differences: list[dict]) -> dict:
+    """What a module returns that mended these, or in check mode would: `changed`, `differences` and a `diff` in words."""
+    words = "".join(item["message"] + "\n" for item in differences)
+    return {"changed": bool(differences), "differences": differences, "diff": {"before": words, "after": ""}}

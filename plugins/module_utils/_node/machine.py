@@ -31,10 +31,14 @@ class Completed:
 
 
 class Machine:
-    """Reads a machine below `root`: "/" on a node, a captured tree in a test."""
+    """Reads a machine below `root`: "/" on a node, a captured tree in a test.
+
+    `silent_servers` are the servers that did not answer: none is waited for twice, however many mounts are its.
+    """
 
     def __init__(self, root: str = "/") -> None:
         self.root = root
+        self.silent_servers: set[str] = set()
 
     def path(self, name: str) -> str:
         """Where the absolute path `name` of the machine lies for this process."""

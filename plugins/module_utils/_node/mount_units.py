@@ -23,6 +23,9 @@ WANTED_BY = "multi-user.target"
 MOUNT_SECONDS = 30
 # nfs(5), the option port: that of version 4.
 NFS_PORT = 2049
+# In the unit of a mount whose type was detected: type, source and options as they were found. What somebody changes in the
+# unit's other lines is then a difference, and not found anew.
+FOUND = "Found"
 # Options that mount(8) and systemd read and the kernel never shows.
 UNSEEN = re.compile(r"bg|fg|retry=.*|port=.*|defaults|(no)?auto|nofail|_netdev|(no)?user|users|owner|group|comment=.*|x-.*|X-.*")
 # Options that the kernel shows by leaving out their opposites. mount(8), FILESYSTEM-INDEPENDENT MOUNT OPTIONS.
@@ -57,11 +60,13 @@ def unit_text(mount: dict, source: str) -> str:
     # systemd.unit(5), "Specifiers": a percent sign stands for itself when it is doubled.
     what, where, options = (text.replace("%", "%%") for text in (source, mount["path"], options))
     bound = f"TimeoutSec={MOUNT_SECONDS}\n" if mount["fstype"] in specs.NETWORK else ""
+    # systemd.unit(5): a section whose name begins with X- is for other programs.
+    found = f"\n[X-Onecc]\n{FOUND}={mount[FOUND]}\n" if FOUND in mount else ""
     return (
         "# Managed by onecc.cluster: the next site.yml undoes what is changed here.\n"
         f"[Unit]\nDescription={where} as declared\n\n"
         f"[Mount]\nWhat={what}\nWhere={where}\nType={mount['fstype']}\nOptions={options}\n{bound}\n"
-        f"[Install]\nWantedBy={WANTED_BY}\n"
+        f"[Install]\nWantedBy={WANTED_BY}\n{found}"
     )
 
 
@@ -110,8 +115,11 @@ def detected(machine: Machine, mount: dict) -> dict:
     # The kernel says nfs4 where the unit says nfs: what is written down is kept where it means the same.
     first = next((found for found in known if seen and _same(found, seen[0])), None)
     first = first or next(iter(seen + known), {"source": source, "fstype": "virtiofs"})
-    options = mount["options"] or (known[0]["options"] if known else [])
-    return {**mount, "source": first["source"], "fstype": first["fstype"], "options": options}
+    options = known[0]["options"] if known else []
+    record = " ".join((first["fstype"], first["source"], ",".join(options))).strip().replace("%", "%%")
+    return {
+        **mount, "source": first["source"], "fstype": first["fstype"], "options": mount["options"] or options, FOUND: record,
+    }
 
 
 def _same(one: dict, other: dict) -> bool:
@@ -124,11 +132,14 @@ def _same(one: dict, other: dict) -> bool:
 
 
 def _of_unit(machine: Machine, path: str) -> dict | None:
-    """What the mount point's unit says."""
+    """What the mount point's unit says: one of ours what was found before it was written."""
     fields: dict[str, str] = {}
     for line in (machine.text(f"{UNITS}/{unit_name(path)}") or "").splitlines():
         key, _equals, value = line.partition("=")
         fields[key.strip()] = value.strip().replace("%%", "%")
+    if FOUND in fields:
+        fstype, source, options = (fields[FOUND].split(" ") + ["", ""])[:3]
+        return _known(path, source, fstype, options)
     return _known(path, fields.get("What", ""), fields.get("Type", ""), fields.get("Options", ""))
 
 
@@ -165,7 +176,8 @@ def port(mount: dict) -> int:
 def silence(machine: Machine, mount: dict) -> str | None:
     """One line where the server of a mount does not answer, else None."""
     host = server(mount)
-    if host and not machine.reachable(host, port(mount)):
+    if host and (host in machine.silent_servers or not machine.reachable(host, port(mount))):
+        machine.silent_servers.add(host)
         return f"the server {host} does not answer, so {mount['source']} cannot be mounted at {mount['path']}"
     return None
 
@@ -181,6 +193,12 @@ def check(machine: Machine, declared: dict) -> Iterator[dict]:
     for line in fstab_lines(machine.text("/etc/fstab") or "", path):
         yield difference(path, "fstab", line, None, f"mount {path}: /etc/fstab mounts it too: {line}")
     if not mounted:
+        if hidden := machine.names(path):
+            yield difference(
+                path, "empty", False, True, f"mount {path}: nothing is mounted there, and it holds {len(hidden)} entries that a mount "
+                f"would hide ({hidden[0]}, …). Move them away first", refused=True,
+            )
+            return
         why = silence(machine, mount)
         yield difference(path, "mounted", False, True, f"mount {path}: nothing is mounted there" + (f": {why}" if why else ""))
         return
@@ -191,16 +209,20 @@ def check(machine: Machine, declared: dict) -> Iterator[dict]:
             "unmount it, or declare another path", refused=True,
         )
         return
-    missing = [option for option in mount["options"] if not _has(mounted, option)]
+    # rw is what mount(8) takes where nothing else is said, and what the kernel takes away from a file system with errors.
+    wanted = mount["options"] if "ro" in mount["options"] else ["rw", *mount["options"]]
+    missing = [option for option in wanted if not _has(mounted, option)]
     if missing:
         yield difference(
-            path, "options", sorted(mounted.options), mount["options"],
-            f"mount {path}: it is mounted without {', '.join(missing)}",
+            path, "options", sorted(mounted.options), wanted, f"mount {path}: it is mounted without {', '.join(missing)}",
         )
+    host = server(mount)
     try:
+        if host in machine.silent_servers:
+            raise TimeoutError
         inode = machine.inode(path) if mounted.fstype in specs.NETWORK else os.stat(machine.path(path))
     except TimeoutError:
-        host = server(mount)
+        machine.silent_servers.add(host or mounted.source)
         who = f"the server {host} does not answer" if host else f"{mounted.source} does not answer"
         yield difference(
             path, "answers", False, True,
@@ -234,6 +256,8 @@ def _plain(source: str) -> str:
 
 
 def _has(mounted: block.Mounted, option: str) -> bool:
+    if option == "rw":  # of the mount and of the file system: either alone may be read-only
+        return "ro" not in mounted.options
     if option in SILENT:
         return SILENT[option] not in mounted.options
     if mounted.fstype in specs.NFS:

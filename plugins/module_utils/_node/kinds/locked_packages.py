@@ -12,15 +12,13 @@ from collections.abc import Iterator
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node import dpkg
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import packages
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.packages import compare
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 # A version that stands for the newest one in the lists of packages that the node has.
 NEWEST = "newest"
 # A family that is none.
 NO_FAMILY = "none"
-# Of dpkg as a whole: what the difference of an interrupted one is called.
-DPKG = "dpkg"
 
 
 def newest(machine: Machine, names: list[str]) -> dict[str, str]:
@@ -42,17 +40,17 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     candidates = newest(machine, [package["name"] for package in resources if package["version"] == NEWEST])
     matched: dict[str, dict[str, str]] = {}
     if entries := dpkg.journal(machine):
-        yield difference(DPKG, "interrupted", len(entries), 0, "dpkg was interrupted, or is at work now")
+        yield difference("dpkg", "interrupted", len(entries), 0, "dpkg was interrupted, or is at work now")
     for package in resources:
         name, fields = package["name"], known.get(package["name"], {})
         version = candidates.get(name) if package["version"] == NEWEST else package["version"]
-        if found := list(packages.compare(name, fields, version)):
+        if found := list(compare(name, fields, version)):
             yield from found
             continue
         if dpkg.held(fields) != package["hold"]:
             is_ = "not held" if package["hold"] else "held, and should not be"
             yield difference(name, "hold", not package["hold"], package["hold"], f"package {name} is {is_}")
-        own = dpkg.upstream(fields["Version"])
+        own = dpkg.upstream(fields.get("Version", ""))
         if package["family"] != NO_FAMILY:
             matched.setdefault(package["family"], {}).setdefault(own, name)
         if package["running"]:

@@ -31,6 +31,8 @@ def test_a_comparison(tmp_path):
         drift("required", state=MISSING, required=True),
         drift("role", roles=["onecc.cluster.nvme_raid"]),
         drift("default"),
+        {**drift("chosen"), "vars": {"onecc_roles": "{{ ['nvme_raid'] }}"}},
+        {**drift("chosen_wrong"), "vars": {"onecc_roles": {"nvme_raid": True}}},
         {**drift("noisy", state=MISSING), "vars": {"ansible_python_interpreter": str(tmp_path / "noisy")}},
         {**drift("pythonless", state=MISSING), "vars": {"ansible_python_interpreter": "/no/such/python"}},
         {**drift("automatic", state=MISSING), "vars": {"ansible_python_interpreter": "auto_silent"}},
@@ -68,6 +70,8 @@ def test_a_comparison(tmp_path):
     assert result["required"]["drift"] == inline["drift"]
     assert result["role"]["compared"] == ["nvme_raid"]
     assert result["default"]["compared"] == ["base", "lambda_stack", "nvme_raid", "filesystems"]
+    assert result["chosen"]["compared"] == ["nvme_raid"]
+    assert result["chosen_wrong"]["failed"] and "onecc_roles" in result["chosen_wrong"]["msg"]
     assert ("mounts", "/no/such/mount") in {(item["kind"], item["name"]) for item in result["role"]["drift"]}
     assert result["noisy"]["drift"] == result["automatic"]["drift"] == inline["drift"]
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, mount_units, storage
@@ -158,8 +159,18 @@ def test_owner_group_and_mode(node):
 
 @pytest.mark.parametrize("field", ["owner", "group"])
 def test_a_name_that_the_node_does_not_know(node, field):
-    with pytest.raises(Failed, match=f"{field} is 'nosuchname', and the node knows no such name"):
-        node(**{field: "nosuchname"}).converge()
+    machine = node(**{field: "nosuchname"})
+    with pytest.raises(Failed, match=f"the node does not know the {field} 'nosuchname'"):
+        machine.converge()
+    assert machine.commands == [] and not os.path.exists(machine.unit)
+
+
+def test_a_server_that_goes_away_under_way_ends_in_an_error(node, monkeypatch):
+    monkeypatch.setattr(mount_units, "MOUNT_SECONDS", 0.2)
+    monkeypatch.setattr(durable, "flush", lambda path: time.sleep(30))
+    machine = node(mode="1777")
+    with pytest.raises(Failed, match="it is mounted, and does not answer"):
+        machine.converge()
 
 
 def test_without_a_drive_it_is_a_directory(node):

@@ -77,7 +77,10 @@ def error(state) -> str:
     ([], ["mapping of kinds to lists", "[]"]),
     (None, ["mapping of kinds", "None"]),
     ("packages", ["mapping of kinds", "'packages'"]),
-    ({"package": [], 1: []}, ["kind 1, package", "packages, kernel_modules, sysctls, limits, directories, files, blocks, debconf_answers, locked_packages, arrays, mounts, users, units"]),
+    ({"package": [], 1: []}, [
+        "kind 1, package", "packages, kernel_modules, sysctls, limits, directories, files, blocks, debconf_answers, locked_packages, arrays",
+        "arrays, mounts, users, units",
+    ]),
     ({"packages": {"name": "x"}}, ["packages is a list of mappings", "{'name': 'x'}"]),
     ({"packages": "mdadm"}, ["packages is a list of mappings", "'mdadm'"]),
     ({"packages": ["mdadm"]}, ["packages is a list of mappings", "['mdadm']"]),
@@ -267,7 +270,8 @@ def test_contents_are_not_sent():
 def test_packages_of_a_family_that_match_or_say_nothing():
     found = complete({"locked_packages": [
         {"name": "nvidia-driver-580-open", "version": "580.105.08-0lambda0.22.04.1"}, {"name": "nvidia-fabricmanager", "version": "580.105.08-1"},
-        {"name": "libnvidia-compute-580"}, {"name": "nvidia-imex-570", "version": "570.1-1", "family": "none"}, {"name": "nvidia-utils-580", "version": "newest"},
+        {"name": "libnvidia-compute-580"}, {"name": "nvidia-imex-570", "version": "570.1-1", "family": "none"},
+        {"name": "nvidia-utils-580", "version": "newest"},
     ]})["locked_packages"]
     assert [package["family"] for package in found] == ["driver", "driver", "driver", "none", "driver"]
     assert [package["running"] for package in found] == ["driver", None, None, None, None]
@@ -366,8 +370,8 @@ def test_variables_that_are_wrong(roles, templar, loader, variables, words):
 @pytest.mark.parametrize("value", ["{{ 7 * 7 }}", "{% for x in y %}", "{{ lookup('pipe', 'id') }}"])
 def test_a_variable_that_is_no_template_stays_data(roles, templar, loader, value):
     """What a fact or an API says is not trusted, so it is never rendered."""
-    roles.state("files: [{path: /x, content: \"{{ mine_name }}\"}]\n")
-    assert roles(templar, loader, mine_name=value)["files"][0]["content"] == value
+    roles.state("files: [{path: /x, content: \"{{ mine_name }}\"}, {path: /y, content: \"= {{ mine_name }}\"}]\n")
+    assert [file["content"] for file in roles(templar, loader, mine_name=value)["files"]] == [value, f"= {value}"]
 
 
 def test_template_files(roles, templar, loader):
@@ -382,10 +386,15 @@ def test_a_template_file_of_one_number(roles, templar, loader):
 
 
 def test_a_reference_to_a_variable_is_that_variable_and_never_a_template_again():
-    given = {"a": "{{ name }}", "b": ["{{name}}", "{{ other }}", "x {{ name }}", 1], "c": "{{ list }}"}
-    assert _declaration._filled(given, {"name": "{{ 1 + 1 }}", "list": ["x"]}) == {
-        "a": "{{ 1 + 1 }}", "b": ["{{ 1 + 1 }}", "{{ other }}", "x {{ name }}", 1], "c": ["x"],
+    given = {"a": "{{ name }}", "b": ["{{name}}", "{{ other }}", "x {{ name }}/{{ it }}", 1], "c": "{{ list }}"}
+    assert _declaration._filled(given, {"name": "{{ 1 + 1 }}", "it": "y", "list": ["x"]}) == {
+        "a": "{{ 1 + 1 }}", "b": ["{{ 1 + 1 }}", "{{ other }}", "x {{ 1 + 1 }}/y", 1], "c": ["x"],
     }
+
+
+@pytest.mark.parametrize("value", ["{{ list }}/x", "{{ name }} {{ other }}", "{{ name }} {{ name | upper }}", "{{ name }}{# x #}", "{% if x %}{{ name }}"])
+def test_any_other_text_is_left_to_jinja(value):
+    assert _declaration._filled(value, {"name": "a", "list": ["x"]}) == value
 
 
 def test_the_files_of_roles_are_read_before_workers_are_forked():

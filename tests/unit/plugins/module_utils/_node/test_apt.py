@@ -147,7 +147,8 @@ def test_the_holder_of_a_lock_is_named(machine, lock):
 
 
 WRONG_KEY = """\
-W: GPG error: http://127.0.0.1:8765/other jammy InRelease: The following signatures couldn't be verified because the public key is not available: NO_PUBKEY AF63A82126FAC8C2
+W: GPG error: http://127.0.0.1:8765/other jammy InRelease: The following signatures couldn't be verified because the public key is not \
+available: NO_PUBKEY AF63A82126FAC8C2
 E: The repository 'http://127.0.0.1:8765/other jammy InRelease' is not signed.
 """
 TAMPERED = """\
@@ -160,7 +161,8 @@ EXPIRED = (
 )
 NO_REPOSITORY = "E: The repository 'http://127.0.0.1:8765/nosuch jammy Release' does not have a Release file.\n"
 ALTERED_LIST = """\
-E: Failed to fetch http://127.0.0.1:8765/tampered/dists/jammy/main/binary-amd64/Packages.gz  File has unexpected size (1201 != 1200). Mirror sync in progress? [IP: 127.0.0.1 8765]
+E: Failed to fetch http://127.0.0.1:8765/tampered/dists/jammy/main/binary-amd64/Packages.gz  File has unexpected size (1201 != 1200). Mirror sync \
+in progress? [IP: 127.0.0.1 8765]
    Hashes of expected file:
     - Filesize:1200 [weak]
 E: Some index files failed to download. They have been ignored, or old ones used instead.

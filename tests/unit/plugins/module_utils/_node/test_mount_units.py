@@ -328,6 +328,32 @@ def test_the_own_unit_is_what_fstab_said(machine):
     assert differences(machine, share()) == []
 
 
+@pytest.mark.parametrize("fstab", ["", "10.0.0.2:/data /lambda/nfs/data nfs hard,x-a=%h 0 0\n"])
+@pytest.mark.parametrize("mounted", [True, False])
+@pytest.mark.parametrize(("line", "changed"), [("Options=", "Options=ro,"), ("What=", "What=other"), ("Type=", "Type=nfs4\nType=")])
+def test_what_somebody_changes_in_the_own_unit_is_not_taken_over(machine, fstab, mounted, line, changed):
+    machine.write("/etc/fstab", fstab)
+    before = mount_units.detected(machine, share())
+    machine.write("/etc/fstab", "")
+    units(machine, before, before["source"])
+    if mounted:
+        machine.mount("0:50", "/lambda/nfs/data", before["fstype"], source=before["source"])
+        os.makedirs(machine.path("/lambda/nfs/data"))
+    path = f"{mount_units.UNITS}/{mount_units.unit_name('/lambda/nfs/data')}"
+    machine.write(path, machine.text(path).replace(line, changed, 1))
+    assert mount_units.detected(machine, share()) == before
+    assert "unit" in fields_of(machine, share())
+
+
+@pytest.mark.parametrize("options", ["ro", "rw,ro"])
+def test_a_file_system_that_became_read_only_is_named(machine, options):
+    units(machine, export(), "10.0.0.2:/data")
+    machine.mount("0:50", "/data", "nfs4", options, source="10.0.0.2:/data")
+    os.makedirs(machine.path("/data"))
+    assert fields_of(machine, export()) == ["options"]
+    assert "options" not in fields_of(machine, export(options=["ro"]))
+
+
 @pytest.mark.parametrize("line", ["/dev/vdb /lambda/nfs/data ext4 rw 0 0", "-oexec /lambda/nfs/data nfs rw", "a\\040b /lambda/nfs/data nfs rw", "x"])
 def test_what_no_declaration_could_say_is_not_taken_over(machine, line):
     machine.write("/etc/fstab", line + "\n")
@@ -386,3 +412,31 @@ def test_a_mount_whose_server_is_gone_is_named_in_time(machine, monkeypatch):
     assert time.monotonic() - start < 10
     assert difference["refused"] and difference["field"] == "answers"
     assert "mount /data: the server 10.0.0.2 does not answer" in difference["message"]
+
+
+def test_no_server_is_waited_for_twice(machine, monkeypatch):
+    """Neither for what it has mounted nor for what cannot be mounted."""
+    waited = []
+
+    def inode(name: str) -> os.stat_result:
+        waited.append(name)
+        raise TimeoutError
+
+    monkeypatch.setattr(machine, "inode", inode)
+    monkeypatch.setattr(machine, "reachable", lambda server, port: not waited.append(server))
+    for path in ("/data", "/more"):
+        units(machine, export(path=path), "10.0.0.2:/data")
+        machine.mount("0:50", path, "nfs4", source="10.0.0.2:/data")
+        assert [item["field"] for item in differences(machine, export(path=path))] == ["answers"]
+    assert "10.0.0.2 does not answer" in differences(machine, export(path="/other"))[1]["message"]
+    assert waited == ["/data"]
+    differences(machine, export(path="/other", source="10.0.0.3:/data"))
+    assert waited == ["/data", "10.0.0.3"]
+
+
+def test_a_mount_would_hide_what_is_there(machine):
+    units(machine, export(), "10.0.0.2:/data")
+    machine.write("/data/file", "")
+    difference, = differences(machine, export())
+    assert (difference["field"], difference["refused"]) == ("empty", True)
+    assert "holds 1 entries that a mount would hide (file, …)" in difference["message"]

@@ -1,0 +1,104 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection. Runs on the controller.
+"""Python modules as small as they can be sent: what is used of them, without docstrings and annotations, in short local names.
+
+Measured with the checks of three roles: 19.4 KB compressed as written, 18.4 without annotations and comments, 17.9 with what is
+used alone, 15.8 with short names.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import itertools
+import keyword
+import re
+import string
+from collections.abc import Iterator
+
+
+def minified(sources: dict[str, str], roots: set[str]) -> dict[str, str]:
+    """The sources by module, with what the names in `roots` need, directly or through others, of all of them."""
+    trees = {name: _bare(ast.parse(source)) for name, source in sources.items()}
+    _keep_used(trees, roots)
+    keywords = {argument.arg for node in _walk(trees) if isinstance(node, ast.Call) for argument in node.keywords}
+    for tree in trees.values():
+        _shorten(tree, keywords)
+    # One space a level. A line that begins with more is no part of a text: ast writes those in one line.
+    return {name: re.sub(r"(?m)^(?: {4})+", lambda spaces: " " * (len(spaces[0]) // 4), ast.unparse(tree)) for name, tree in trees.items()}
+
+
+def _walk(trees: dict[str, ast.Module]) -> Iterator[ast.AST]:
+    for tree in trees.values():
+        yield from ast.walk(tree)
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes docstrings and annotations away."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.Pass()])
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        return super().generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.Assign | None:
+        return node.value and ast.copy_location(ast.Assign([node.target], node.value), node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
+        return None if node.module == "__future__" else node
+
+
+def _bare(tree: ast.Module) -> ast.Module:
+    return ast.fix_missing_locations(_Bare().visit(tree))
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """The names that a statement of a module gives a meaning to."""
+    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+        return {statement.name}
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return {(alias.asname or alias.name).partition(".")[0] for alias in statement.names}
+    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def _keep_used(trees: dict[str, ast.Module], roots: set[str]) -> None:
+    """Drops the statements of modules that bind only names that nothing kept mentions, be it as a name or an attribute."""
+    bound = {statement: _bound(statement) for tree in trees.values() for statement in tree.body}
+    used, kept = set(roots), set()
+    while added := [statement for statement, names in bound.items() if statement not in kept and (names & used or not names)]:
+        kept.update(added)
+        for node in (node for statement in added for node in ast.walk(statement)):
+            if isinstance(node, (ast.Name, ast.Attribute)):
+                used.add(node.id if isinstance(node, ast.Name) else node.attr)
+    for tree in trees.values():
+        tree.body = [statement for statement in tree.body if statement in kept]
+
+
+def _shorten(tree: ast.Module, keywords: set[str | None]) -> None:
+    """Renames what functions and methods bind, but for the names that a caller may say, `keywords`."""
+    fixed = {name for statement in tree.body for name in _bound(statement)} | keywords | set(dir(builtins))
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    functions += [node for cls in tree.body if isinstance(cls, ast.ClassDef) for node in cls.body if isinstance(node, ast.FunctionDef)]
+    for function in functions:
+        _rename(function, fixed)
+
+
+def _rename(function: ast.FunctionDef, fixed: set[str]) -> None:
+    """One new name for each name, in the function and the functions within: what was different stays different."""
+    fields = {ast.Name: "id", ast.arg: "arg", ast.ExceptHandler: "name"}
+    places = [(node, fields[type(node)]) for node in ast.walk(function) if type(node) in fields]
+    names = dict.fromkeys(getattr(node, field) for node, field in places)
+    bound = {getattr(node, field) for node, field in places if not isinstance(getattr(node, "ctx", None), ast.Load)}
+    local = [name for name in names if name in bound - fixed]
+    taken = {*names} - {*local} | {node.name for node in ast.walk(function) if isinstance(node, (ast.FunctionDef, ast.alias))}
+    words = ("".join(letters) for size in (1, 2) for letters in itertools.product(string.ascii_lowercase, repeat=size))
+    short = dict(zip(local, (word for word in words if word not in taken and not keyword.iskeyword(word))))
+    for node, field in places:
+        setattr(node, field, short.get(getattr(node, field), getattr(node, field)))
