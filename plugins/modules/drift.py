@@ -35,6 +35,8 @@ options:
       - C(directories) have C(path), C(owner), C(group) and C(mode).
       - C(files) have C(path), C(content), C(owner), C(group), C(mode) and C(unit), the unit that reads the file.
       - C(blocks) have C(path) and C(content), the lines between two marks in a file that otherwise belongs to somebody else.
+      - C(debconf_answers) and C(locked_packages) have the options of M(onecc.cluster.package_set), whose packages they are. The set is
+        applied whole. A difference in the field C(running) is mended by a reboot alone.
       - C(arrays) have the options of M(onecc.cluster.nvme_raid).
       - C(mounts) have C(path), C(array) (the name of an array of this state) or C(source), C(fstype), C(options), C(owner),
         C(group) and C(mode).

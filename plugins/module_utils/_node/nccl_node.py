@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterator
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, patience, rdma
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.packages import installed as packages
+from ansible_collections.onecc.cluster.plugins.module_utils._node.dpkg import packages
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import SERVER_TIMEOUT, Machine
 from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_findings import Assignment, Device, Node
 

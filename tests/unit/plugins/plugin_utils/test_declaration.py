@@ -116,6 +116,11 @@ def error(state) -> str:
     ({"users": [{"name": "ada", "uid": 0}]}, ["uid is 0", "from 1"]),
     ({"users": [{"name": "ada", "shell": "bash"}]}, ["shell is 'bash'", "an absolute path"]),
     ({"users": [{"name": "ada", "keys": ["command=\"id\" ssh-ed25519 " + "A" * 68]}]}, ["keys has", "without options"]),
+    ({"locked_packages": [{"name": "nvidia-driver-580-open", "version": "580.105.08-1"}, {"name": "nvidia-fabricmanager-570", "version": "570.148.08-1"}]},
+     ["nvidia-driver-580-open 580.105.08 and nvidia-fabricmanager-570 570.148.08 do not match"]),
+    ({"locked_packages": [{"name": "a1", "version": "1", "family": "x"}, {"name": "b1", "version": "2", "family": "x"}]}, ["a1 1 and b1 2 do not match"]),
+    ({"locked_packages": [{"name": "a1", "running": "ofed"}]}, ["running", "none, driver, kernel"]),
+    ({"debconf_answers": [{"name": "a/b", "owner": "xx", "value": "1", "type": "password"}]}, ["type", "select"]),
     ({"packages": [{"name": "a1", "when": "yes"}]}, ["packages: when is 'yes'", "true or false"]),
     ({"sysctls": [{"name": "swappiness", "value": "1"}]}, ["name is 'swappiness'", "vm.swappiness"]),
     ({"sysctls": [{"name": "vm.x", "value": True}]}, ["value is True", "quotes"]),
@@ -137,6 +142,10 @@ def test_errors(state, words):
 @pytest.mark.parametrize(("kind", "field", "others"), [
     ("packages", "name", {}),
     ("packages", "version", {"name": "mdadm"}),
+    ("locked_packages", "name", {}),
+    ("locked_packages", "version", {"name": "mdadm"}),
+    ("debconf_answers", "name", {"owner": "xx", "value": "1"}),
+    ("debconf_answers", "owner", {"name": "a/b", "value": "1"}),
     ("kernel_modules", "name", {}),
     ("sysctls", "name", {"value": "1"}),
     ("directories", "path", {}),
@@ -262,10 +271,23 @@ def test_contents_are_not_sent():
     assert found["kernel_modules"][0]["content"] == "x\n"
 
 
+def test_packages_of_a_family_that_match_or_say_nothing():
+    found = complete({"locked_packages": [
+        {"name": "nvidia-driver-580-open", "version": "580.105.08-0lambda0.22.04.1"}, {"name": "nvidia-fabricmanager", "version": "580.105.08-1"},
+        {"name": "libnvidia-compute-580"}, {"name": "nvidia-imex-570", "version": "570.1-1", "family": "none"},
+        {"name": "nvidia-utils-580", "version": "newest"},
+    ]})["locked_packages"]
+    assert [package["family"] for package in found] == ["driver", "driver", "driver", "none", "driver"]
+    assert [package["running"] for package in found] == ["driver", "none", "none", "none", "none"]
+    assert all(package["hold"] for package in found)
+
+
 STATE = {
     "packages": [{"name": "a1"}, {"name": "b1"}],
     "arrays": [{"name": "s"}],
     "mounts": [{"path": "/s", "fstype": "xfs", "array": "s"}, {"path": "/t", "fstype": "nfs", "source": "h:/t"}],
+    "debconf_answers": [{"name": "a/b", "owner": "xx", "value": "1"}],
+    "locked_packages": [{"name": "c1"}, {"name": "d1"}],
     "units": [{"name": "a1.timer"}],
 }
 
@@ -278,6 +300,9 @@ STATE = {
     ([("mounts", "/s")], {"mounts": ["/s"]}),
     ([("mounts", "/t")], {"mounts": ["/t"]}),
     ([("units", "s")], {}),
+    ([("locked_packages", "d1")], {"locked_packages": ["c1", "d1"]}),
+    ([("locked_packages", "dpkg")], {"locked_packages": ["c1", "d1"]}),
+    ([("debconf_answers", "a/b")], {"debconf_answers": ["a/b"]}),
 ])
 def test_what_differs_is_applied(differences, applied):
     found = _declaration.to_apply(complete(STATE), [{"kind": kind, "name": name} for kind, name in differences])
@@ -302,8 +327,8 @@ def test_a_role_that_has_no_declaration(name):
 
 @pytest.mark.parametrize("role", _declaration.DEFAULT_ROLES)
 def test_every_role_is_complete_with_its_defaults(role, templar, loader):
-    # filesystems declares what is attached: without an instance, nothing.
-    assert bool(_declaration.role_state(role, templar, loader, {})) == (role != "filesystems")
+    # filesystems declares what is attached: without an instance, nothing. lambda_stack declares what a lock says.
+    assert bool(_declaration.role_state(role, templar, loader, {})) == (role not in ("filesystems", "lambda_stack"))
 
 
 def test_every_role_with_a_declaration_is_kept_in_state():

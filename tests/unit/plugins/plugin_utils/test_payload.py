@@ -27,6 +27,8 @@ EVERY_KIND = {
     "directories": [{"path": "/no/such/directory"}],
     "files": [{"path": "/no/such/file", "content": "é {{ x }} $(id) \\ ' \" \n"}],
     "blocks": [{"path": "/no/such/file", "content": "x"}],
+    "debconf_answers": [{"name": "no/such-question", "owner": "no-such-package", "value": "x"}],
+    "locked_packages": [{"name": "nvidia-driver-999-open", "version": "1.0-1"}],
     "arrays": [{"name": "nosucharray", "ignore": ["é"], "layout": "directory"}],
     "mounts": [{"path": "/no/such/mount", "array": "nosucharray", "fstype": "xfs"}],
     "users": [{"name": "nosuchuser", "keys": []}],
@@ -117,13 +119,13 @@ def test_sources_import_the_standard_library_of_3_9_alone():
 
 
 def test_size():
-    """What a host of the lab declares is a kilobyte of it."""
+    """With what the roles declare unasked for a node without rails, and with all kinds; a host of the lab declares a kilobyte of it."""
     assert set(EVERY_KIND) == set(_declaration.KINDS)
-    derived = ("rails", "nccl_configs")
-    most = {kind: items for kind, items in EVERY_KIND.items() if kind not in derived}
-    assert len(_payload.program({"role": checked(most)}, 1e9)) < 16 * 1024
+    asked = ("rails", "nccl_configs", "debconf_answers", "locked_packages")
+    unasked = {kind: items for kind, items in EVERY_KIND.items() if kind not in asked}
+    assert len(_payload.program({"role": checked(unasked)}, 1e9)) < 16 * 1024
     # What NCCL is to be told is worked out on the node, and that takes code.
-    assert len(_payload.program({"role": checked(EVERY_KIND)}, 1e9)) < 22 * 1024
+    assert len(_payload.program({"role": checked(EVERY_KIND)}, 1e9)) < 23 * 1024
     assert len(_payload.program({"role": checked({"packages": [{"name": "mdadm"}]})})) < 3 * 1024
 
 
@@ -138,7 +140,8 @@ def test_every_kind_runs_on_a_bare_python(tmp_path):
     assert (done.returncode, done.stderr) == (0, b"")
     found = _payload.answer(done.stdout.decode())["mine"]
     assert list(dict.fromkeys(item["kind"] for item in found)) == [
-        "packages", "kernel_modules", "sysctls", "limits", "directories", "files", "blocks", "mounts", "users", "nccl_configs", "units", "rails",
+        "packages", "kernel_modules", "sysctls", "limits", "directories", "files", "blocks", "debconf_answers", "locked_packages", "mounts",
+        "users", "nccl_configs", "units", "rails",
     ]
 
 
