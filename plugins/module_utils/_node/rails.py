@@ -11,8 +11,9 @@ A port is known by what it is and not by its name, which tells nothing. The rule
 2. Else it must have the declared link layer, be no virtual function, and be no slower than `min_rate`. Where at least
    half of the GPUs share a PCI bridge with such a port, the ports that share one with none are no rails, unless they hang
    as deep as those: their GPU may be gone.
-3. Of those, the ports that are up at the nodes' rate are rails. That is the highest rate at which there are as many as wanted
-   (the declared count, or one for each GPU), else the most common one.
+3. Where there are as many ports of a board as rails are wanted (the declared count, or one for each GPU), other boards are
+   none. Of what is left, the ports that are up at the rails' rate are rails: the highest rate at which there are as many as
+   wanted, else the most common one.
 4. While fewer are found than wanted, ports of the same board are taken that are down or slower, those at a GPU without a
    rail first: a dead or a degraded rail. Beyond that number they are unused ports.
 """
@@ -100,16 +101,17 @@ def chosen(found: list[Port], gpus_: list[Gpu], declared: dict) -> list[Port]:
 
 def of_one_sort(candidates: list[Port], gpus_: list[Gpu], wanted: int) -> list[Port]:
     """Those that are up at the rails' rate, completed by dead and slower ones. `wanted` is 0 where nobody knows how many."""
+    sizes = Counter(port.board for port in candidates)
+    if wanted and any(size >= wanted for size in sizes.values()):
+        candidates = [port for port in candidates if sizes[port.board] >= wanted or not any(port.board)]
     up = [port for port in candidates if port.active and port.link_layer]
     rates = Counter(port.rate for port in up if port.rate is not None)
     enough = [rate for rate, number in rates.items() if number >= wanted > 0]
     rate = max(enough) if enough else max(rates, key=lambda rate: (rates[rate], rate), default=None)
     full = [port for port in up if port.rate == rate]
     boards = Counter(port.board for port in full or candidates)
-    board = max(boards, key=lambda board: (boards[board], board), default=None)
-    if wanted and len(full) > wanted and boards[board] >= wanted:
-        full = [port for port in full if port.board == board]
     if not full and not wanted:
+        board = max(boards, key=lambda board: (boards[board], board), default=None)
         return [port for port in candidates if port.board == board]
     alike = [port for port in candidates if port not in full and (port.board in boards or not any(port.board))]
     slots = {slot(port) for port in full}

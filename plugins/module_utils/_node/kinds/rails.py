@@ -35,12 +35,14 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
 
 def number(machine: Machine, layout: rails.Layout, declared: dict) -> Iterator[tuple]:
     """Missing ones, known by the declared number, else by the devices that are declared and not there, by GPUs without one
-    where others have one, or by adapters without a driver."""
+    where others have one, by a number that does not divide that of the GPUs, or by adapters without a driver."""
     found, silent = len(layout.rails), rdma.silent(machine) if declared.get("link_layer") != "Ethernet" else []
     absent = [name for name in declared.get("devices") or [] if not any(rails.matches(rail.port, [name]) for rail in layout.rails)]
     should = declared.get("count")
     if should is None:
         should = found + (len(absent) or len(layout.bare)) if found or absent else len(silent)
+        if should == found and 0 < found < len(layout.gpus) and len(layout.gpus) % found:
+            should = len(layout.gpus)
     if found == should:
         return
     why = [f"no port is {name}" for name in absent] + [f"none at GPU {gpu.address}" for gpu in layout.bare]

@@ -175,7 +175,7 @@ def test_storage_in_a_virtual_machine_is_known_by_rate_and_board(machine):
     machine.hca("mlx5_9", "pci0000:00/0000:00:1c.0", rate=HDR)
     machine.hca("mlx5_10", "pci0000:00/0000:00:1d.0", rate=NDR, board=("MT4129", "MT_0000000892"))
     assert names(machine) == EIGHT
-    assert names(machine, exclude=["0000:00:0c.0"]) == EIGHT[1:] + ["mlx5_10"], "the board decides between more than are wanted only"
+    assert names(machine, exclude=["0000:00:0c.0", "mlx5_9"]) == EIGHT[1:] + ["mlx5_10"], "no board has as many as are wanted"
 
 
 def test_the_highest_rate_of_which_there_are_enough(machine):
@@ -273,10 +273,26 @@ def test_unused_ports_are_no_dead_rails(machine):
     assert differences(machine, count=9) == [("mlx5_9 state", "DOWN", "ACTIVE")]
 
 
-def test_all_rails_dead(machine):
-    machine.gpu_node(broken={number: {"up": False} for number in range(8)})
+@pytest.mark.parametrize("hidden", [False, True])
+def test_all_rails_dead(machine, hidden):
+    """As without a subnet manager; storage has its own."""
+    if hidden:
+        virtual_node(machine, up=False)
+    else:
+        machine.gpu_node(broken={number: {"up": False} for number in range(8)})
+    for number in range(2):
+        machine.hca(f"mlx5_{20 + number}", lone_path(number + 1), rate=HDR, board=CONNECTX6)
     assert names(machine) == EIGHT
     assert len(differences(machine)) == 8
+
+
+def test_a_rail_that_is_gone_from_a_virtual_machine(machine):
+    virtual_node(machine)
+    machine.folder.joinpath("sys/class/infiniband/mlx5_8").unlink()
+    assert differences(machine) == [("count", 7, 8)]
+    for number in range(5, 8):
+        machine.folder.joinpath(f"sys/class/infiniband/mlx5_{number}").unlink()
+    assert differences(machine) == [], "a rail for two GPUs each"
 
 
 def test_a_rail_without_a_device(machine):
