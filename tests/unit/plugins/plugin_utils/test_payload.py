@@ -33,6 +33,9 @@ EVERY_KIND = {
     "mounts": [{"path": "/no/such/mount", "array": "nosucharray", "fstype": "xfs"}],
     "users": [{"name": "nosuchuser", "keys": []}],
     "units": [{"name": "no-such-unit.service", "active": True}],
+    "ofed_providers": [{"name": "doca"}],
+    "gpudirect": [{"name": "dmabuf"}],
+    "rdma_names": [{"name": "pci"}],
 }
 
 ANSWER = _payload.MARK + json.dumps({"role": [{"name": "x"}]})
