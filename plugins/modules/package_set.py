@@ -54,7 +54,8 @@ options:
           - Says that this package is what has to run. V(driver) compares with C(/proc/driver/nvidia/version), V(kernel) with the running kernel.
             Where it is not, a reboot is needed.
         type: str
-        choices: [driver, kernel]
+        choices: [none, driver, kernel]
+        default: none
   debconf:
     description:
       - Answers to questions that packages ask when they are installed, such as the one whether a licence is accepted.
@@ -276,7 +277,7 @@ class PackageSet:
     def refuse(self, plan: apt.Plan) -> None:
         """Stops where others would suffer than the declared packages, those of the same families, and those that are replaced."""
         known = dpkg.packages(self.machine)
-        families = {package["family"] for package in self.packages} - {package_sets.NO_FAMILY}
+        families = {package["family"] for package in self.packages} - {package_sets.NONE}
         stems = {package_sets.stem(name) for name, (_old, new) in plan.changes.items() if new} | set(map(package_sets.stem, self.names))
         removed = [
             name for name, (_old, new) in plan.changes.items()

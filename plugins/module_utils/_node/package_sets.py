@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node import dpkg
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.locked_packages import NEWEST, NO_FAMILY
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.locked_packages import NEWEST, NONE
 
 # deb-version(7), and how apt and dpkg name a package of a foreign architecture.
 NAME = (r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?", "a Debian package name, or name:architecture for a foreign one")
@@ -23,7 +23,7 @@ LOCKED_PACKAGE = {
     "version": {"type": "str"},
     "hold": {"type": "bool", "default": True},
     "family": {"type": "str"},
-    "running": {"type": "str", "choices": ["driver", "kernel"]},
+    "running": {"type": "str", "choices": [NONE, "driver", "kernel"], "default": NONE},
 }
 ANSWER = {
     "name": {"type": "str", "required": True},
@@ -56,7 +56,7 @@ _DRIVER = r"nvidia-(driver|headless|headless-no-dkms|dkms|kernel-source|kernel-o
 def family_of(name: str) -> str:
     """The family that a package belongs to by its name."""
     bare = name.partition(":")[0]
-    return next((family for family, pattern in FAMILIES.items() if re.fullmatch(pattern, bare)), NO_FAMILY)
+    return next((family for family, pattern in FAMILIES.items() if re.fullmatch(pattern, bare)), NONE)
 
 
 def stem(name: str) -> str:
@@ -83,7 +83,7 @@ def mismatches(packages: list[dict], versions: dict[str, str]) -> list[str]:
     """What does not match, a line for each family, with the versions that packages have or are to have."""
     by_family: dict[str, dict[str, str]] = {}
     for package in packages:
-        if package["family"] != NO_FAMILY and package["name"] in versions:
+        if package["family"] != NONE and package["name"] in versions:
             by_family.setdefault(package["family"], {}).setdefault(dpkg.upstream(versions[package["name"]]), package["name"])
     return [
         f"{' and '.join(f'{name} {version}' for version, name in found.items())} do not match: all packages of the family {family!r} "

@@ -17,8 +17,8 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import
 
 # A version that stands for the newest one in the lists of packages that the node has.
 NEWEST = "newest"
-# A family that is none.
-NO_FAMILY = "none"
+# A family that is none, and what a package says that need not run.
+NONE = "none"
 
 
 def newest(machine: Machine, names: list[str]) -> dict[str, str]:
@@ -51,9 +51,9 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
             is_ = "not held" if package["hold"] else "held, and should not be"
             yield difference(name, "hold", not package["hold"], package["hold"], f"package {name} is {is_}")
         own = dpkg.upstream(fields.get("Version", ""))
-        if package["family"] != NO_FAMILY:
+        if package["family"] != NONE:
             matched.setdefault(package["family"], {}).setdefault(own, name)
-        if package["running"]:
+        if package["running"] != NONE:
             should = re.sub(r"linux-image-(unsigned-)?", "", name) if package["running"] == "kernel" else own
             is_ = running(machine, package["running"])
             if is_ not in (None, should):

@@ -52,7 +52,7 @@ class Node(Captured):
         ))
 
     def converge(self, *packages: dict, debconf: tuple[dict, ...] = (), wait: int = 0) -> dict:
-        full = [{"version": None, "hold": True, "family": None, "running": None, **package} for package in packages]
+        full = [{"version": None, "hold": True, "family": None, "running": "none", **package} for package in packages]
         package_sets.complete(full)
         self.params = {"packages": full, "debconf": [{"type": "select", **answer} for answer in debconf], "wait": wait}
         self.commands = []

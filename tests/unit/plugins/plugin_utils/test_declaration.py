@@ -122,7 +122,7 @@ def error(state) -> str:
     ({"locked_packages": [{"name": "nvidia-driver-580-open", "version": "580.105.08-1"}, {"name": "nvidia-fabricmanager-570", "version": "570.148.08-1"}]},
      ["nvidia-driver-580-open 580.105.08 and nvidia-fabricmanager-570 570.148.08 do not match"]),
     ({"locked_packages": [{"name": "a1", "version": "1", "family": "x"}, {"name": "b1", "version": "2", "family": "x"}]}, ["a1 1 and b1 2 do not match"]),
-    ({"locked_packages": [{"name": "a1", "running": "ofed"}]}, ["running", "driver, kernel"]),
+    ({"locked_packages": [{"name": "a1", "running": "ofed"}]}, ["running", "none, driver, kernel"]),
     ({"debconf_answers": [{"name": "a/b", "owner": "xx", "value": "1", "type": "password"}]}, ["type", "select"]),
     ({"packages": [{"name": "a1", "when": "yes"}]}, ["packages: when is 'yes'", "true or false"]),
     ({"sysctls": [{"name": "swappiness", "value": "1"}]}, ["name is 'swappiness'", "vm.swappiness"]),
@@ -274,7 +274,7 @@ def test_packages_of_a_family_that_match_or_say_nothing():
         {"name": "nvidia-utils-580", "version": "newest"},
     ]})["locked_packages"]
     assert [package["family"] for package in found] == ["driver", "driver", "driver", "none", "driver"]
-    assert [package["running"] for package in found] == ["driver", None, None, None, None]
+    assert [package["running"] for package in found] == ["driver", "none", "none", "none", "none"]
     assert all(package["hold"] for package in found)
 
 

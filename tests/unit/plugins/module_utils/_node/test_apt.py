@@ -214,7 +214,7 @@ LOCKED = (
     (NOBODY_ANSWERS, ["cannot be fetched", "Connection refused"]),
     (TWO_KEYS, ["http://archive.example/ubuntu/ jammy", "/etc/apt/keyrings/x.asc", "/etc/apt/keyrings/y.asc"]),
     (GONE, ["no longer has http://127.0.0.1:8765/pool/lambda-stack-cuda_0.1.14%7e22.04.1_all.deb", "Make a new lock"]),
-    (UNMET, ["do not go together", "libnccl2 (>= 2.27) but 2.26.2-1+cuda12.8 is to be installed"]),
+    (UNMET, ["do not go together", "Declare those too", "libnccl2 (>= 2.27) but 2.26.2-1+cuda12.8 is to be installed"]),
     (SCRIPT, ["broken: installed broken package post-installation script", "exit status 3", "broken: cannot be configured"]),
     (FULL, ["the disk is full"]),
     (LOCKED, ["process 1234 (unattended-upgr) holds /var/lib/dpkg/lock-frontend"]),

@@ -30,7 +30,7 @@ def status(machine: Captured, **packages: str | tuple[str, str]) -> None:
 
 
 def declared(*packages: dict) -> list[dict]:
-    found = [{"version": None, "hold": True, "family": None, "running": None, **package} for package in packages]
+    found = [{"version": None, "hold": True, "family": None, "running": "none", **package} for package in packages]
     package_sets.complete(found)
     return found
 
@@ -130,9 +130,9 @@ def test_other_names_are_their_own_stem(name):
 
 def test_one_package_says_which_driver_runs():
     found = declared({"name": "libnccl2"}, {"name": "nvidia-utils-580-server"}, {"name": DRIVER}, {"name": "nvidia-dkms-580-server-open"})
-    assert [package["running"] for package in found] == [None, None, "driver", None]
+    assert [package["running"] for package in found] == ["none", "none", "driver", "none"]
     package_sets.complete(found)
-    assert [package["running"] for package in found] == [None, None, "driver", None]
+    assert [package["running"] for package in found] == ["none", "none", "driver", "none"]
 
 
 # Answers
