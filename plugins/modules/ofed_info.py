@@ -53,7 +53,8 @@ options:
       running:
         description: What of the package has to run.
         type: str
-        choices: [driver, kernel]
+        choices: [none, driver, kernel]
+        default: none
   persistent_names:
     description:
       - The rule by which RDMA devices are to be named. Without it, any names will do.

@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import importlib
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import presence
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 KINDS = "ansible_collections.onecc.cluster.plugins.module_utils._node.kinds."
 
 
 def check(machine: Machine, state: dict[str, list[dict]]) -> list[dict]:
-    """The differences of every resource in `state` (resources by kind), each marked with its kind, in the state's order.
-
-    Those of resources that are declared for something else than this node (`where`) are none.
-    """
+    """The differences of every resource in `state` (resources by kind), each marked with its kind, in the state's order."""
     found = []
     for kind, resources in state.items():
         module = importlib.import_module(KINDS + kind)
-        here = [item for item in resources if presence.CONDITIONS[item.get("where") or "all"](machine)]
-        if here or not resources:
-            found += [{"kind": kind, **item} for item in module.check(machine, here)]
+        found += [{"kind": kind, **item} for item in module.check(machine, resources)]
     return found

@@ -49,3 +49,8 @@ CONDITIONS = {
     # Where DMA-BUF is not possible, and nvidia_peermem is.
     "peermem": lambda machine: gpus(machine) and bool(gpudirect.obstacles(machine)) and gpudirect.peermem(machine),
 }
+
+
+def here(machine: Machine, resources: list[dict]) -> list[dict]:
+    """The resources that are declared for this node."""
+    return [item for item in resources if CONDITIONS[item.get("where") or "all"](machine)]

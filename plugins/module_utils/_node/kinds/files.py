@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Iterator
 
+from ansible_collections.onecc.cluster.plugins.module_utils._node import presence
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
@@ -28,7 +29,7 @@ def read(machine: Machine, file: dict, written: float) -> bool:
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
-    for file in resources:
+    for file in presence.here(machine, resources):
         path = file["path"]
         try:
             inode = os.lstat(machine.path(path))

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect
+from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect, presence
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
-    for declared in resources:
+    for declared in presence.here(machine, resources):
         name = declared["name"]
         why = [] if name == "peermem" else gpudirect.obstacles(machine)
         if name == "peermem" or (name == "auto" and why):

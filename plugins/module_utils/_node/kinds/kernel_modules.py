@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import modules
+from ansible_collections.onecc.cluster.plugins.module_utils._node import modules, presence
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
-    for module in resources:
+    for module in presence.here(machine, resources):
         name = module["name"]
         if not machine.exists(f"/sys/module/{name.replace('-', '_')}") and not modules.built_in(machine, name):
             if modules.listed(machine, name, "dep") is False:

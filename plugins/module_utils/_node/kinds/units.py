@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ansible_collections.onecc.cluster.plugins.module_utils._node import presence
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -26,7 +27,8 @@ def show(machine: Machine, names: list[str]) -> list[dict[str, str]]:
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
-    for unit, found in zip(resources, show(machine, [unit["name"] for unit in resources])):
+    here = presence.here(machine, resources)
+    for unit, found in zip(here, show(machine, [unit["name"] for unit in here]) if here else []):
         name = unit["name"]
         if found.get("LoadState") in ("not-found", None):
             yield difference(name, "exists", False, True, f"unit {name} does not exist")

@@ -69,7 +69,7 @@ def test_a_comparison(tmp_path):
     assert result["required"]["failed"] and "apply" not in result["required"]
     assert result["required"]["drift"] == inline["drift"]
     assert result["role"]["compared"] == ["nvme_raid"]
-    assert result["default"]["compared"] == ["base", "lambda_stack", "nvme_raid", "filesystems"]
+    assert result["default"]["compared"] == ["base", "ofed", "lambda_stack", "nvme_raid", "filesystems"]
     assert result["chosen"]["compared"] == ["nvme_raid"]
     assert result["chosen_wrong"]["failed"] and "onecc_roles" in result["chosen_wrong"]["msg"]
     assert ("mounts", "/no/such/mount") in {(item["kind"], item["name"]) for item in result["role"]["drift"]}

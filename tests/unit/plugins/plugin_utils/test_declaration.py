@@ -78,8 +78,8 @@ def error(state) -> str:
     (None, ["mapping of kinds", "None"]),
     ("packages", ["mapping of kinds", "'packages'"]),
     ({"package": [], 1: []}, [
-        "kind 1, package", "packages, kernel_modules, sysctls, limits, directories, files, blocks, debconf_answers, locked_packages, arrays",
-        "arrays, mounts, users, units",
+        "kind 1, package", "packages, kernel_modules, sysctls, limits, directories, files, blocks, ofed_providers, debconf_answers",
+        "locked_packages, arrays, mounts, users, units, gpudirect, rdma_names",
     ]),
     ({"packages": {"name": "x"}}, ["packages is a list of mappings", "{'name': 'x'}"]),
     ({"packages": "mdadm"}, ["packages is a list of mappings", "'mdadm'"]),
@@ -262,7 +262,7 @@ def test_users_who_are_no_longer_declared_are_applied_too():
 
 def test_contents_are_not_sent():
     found = _declaration.to_check(complete({"files": [{"path": "/f", "content": "x"}], "kernel_modules": [{"name": "x"}]}))
-    assert set(found["files"][0]) == {"path", "owner", "group", "mode", "unit", "sha256"}
+    assert set(found["files"][0]) == {"path", "owner", "group", "mode", "unit", "where", "sha256"}
     assert set(_declaration.to_check(complete({"blocks": [{"path": "/f", "content": "x"}]}))["blocks"][0]) == {"path", "sha256"}
     assert found["kernel_modules"][0]["content"] == "x\n"
 

@@ -121,9 +121,9 @@ def test_sources_import_the_standard_library_of_3_9_alone():
 def test_size():
     """With all kinds there are, and with those that the roles declare unasked; what a host of the lab declares adds less than a kilobyte."""
     assert set(EVERY_KIND) == set(_declaration.KINDS)
-    unasked = {kind: resources for kind, resources in EVERY_KIND.items() if kind not in ("debconf_answers", "locked_packages")}
-    assert len(_payload.program({"role": checked(EVERY_KIND)}, 1e9)) < 16.7 * 1024
-    assert len(_payload.program({"role": checked(unasked)}, 1e9)) < 15.8 * 1024
+    unasked = {kind: resources for kind, resources in EVERY_KIND.items() if kind not in ("debconf_answers", "locked_packages", "rdma_names")}
+    assert len(_payload.program({"role": checked(EVERY_KIND)}, 1e9)) < 18.5 * 1024
+    assert len(_payload.program({"role": checked(unasked)}, 1e9)) < 17.4 * 1024
     assert len(_payload.program({"role": checked({"packages": [{"name": "mdadm"}]})})) < 3 * 1024
 
 
@@ -137,7 +137,8 @@ def test_every_kind_runs_on_a_bare_python(tmp_path):
     done = run(_payload.program({"mine": checked(EVERY_KIND)}), str(tmp_path), PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, b"")
     found = _payload.answer(done.stdout.decode())["mine"]
-    assert list(dict.fromkeys(item["kind"] for item in found)) == [
+    # What the latter find is a matter of this computer's own RDMA stack and GPUs.
+    assert [kind for kind in dict.fromkeys(item["kind"] for item in found) if kind not in ("ofed_providers", "gpudirect", "rdma_names")] == [
         "packages", "kernel_modules", "sysctls", "limits", "directories", "files", "blocks", "debconf_answers", "locked_packages", "mounts",
         "users", "units",
     ]
