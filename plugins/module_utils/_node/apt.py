@@ -145,7 +145,7 @@ _CAUSES = (
     (r"([^\n]*No space left on device)", "the disk is full: {0}. Make room, and run again: dpkg is repaired first"),
     (r"([^\n]*)\ndpkg: error processing (?:package|archive) (\S+) [^\n]*\n ([^\n]*)",
      "{1}: {2}; it said {0!r}. Mend the cause, and run again: dpkg is repaired first"),
-    (r"The following packages have unmet dependencies:\n((?: [^\n]*\n?)+)", 
+    (r"The following packages have unmet dependencies:\n((?: [^\n]*\n?)+)",
      "the declared versions do not go together, or need others than the newest versions of packages that are not declared: {0}. Declare "
      "those too"),
     (r"dpkg was interrupted", "dpkg was interrupted, and could not be repaired. `dpkg --configure -a` says why"),

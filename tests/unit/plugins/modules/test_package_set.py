@@ -11,8 +11,10 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import
 from ansible_collections.onecc.cluster.plugins.modules import package_set
 from ansible_collections.onecc.cluster.tests.unit.captured import Captured
 
-DRIVER, FABRIC = "nvidia-driver-570-server-open", "nvidia-fabricmanager-570"
-OLD, NEW = "570.124.06-0lambda0.22.04.1", "570.148.08-0lambda0.22.04.1"
+DRIVER = "nvidia-driver-570-server-open"
+FABRIC = "nvidia-fabricmanager-570"
+OLD = "570.124.06-0lambda0.22.04.1"
+NEW = "570.148.08-0lambda0.22.04.1"
 WRONG_KEY = "W: GPG error: http://x jammy InRelease: … the public key is not available: NO_PUBKEY AF63A82126FAC8C2\n"
 GONE = "E: Failed to fetch http://x/pool/a_1.deb  404  Not Found [IP: 127.0.0.1 80]\n"
 
@@ -212,6 +214,15 @@ def test_a_source_that_fails_does_not_matter_where_all_is_there(node):
     node.says["update"] = [(100, WRONG_KEY)]
     assert node.converge({"name": "libnccl2", "version": "newest"})["changes"] == ["libnccl2: none -> 2"]
     assert node.commands[0] == "update"
+
+
+def test_lists_are_fetched_once(node):
+    refused(node, {"name": "libnccl2", "version": "newest"}, {"name": "nosuch"})
+    assert node.commands.count("update") == 1
+    node.says["install"] = [(100, GONE)]
+    with pytest.raises(Failed, match="no longer has"):
+        node.converge({"name": "libnccl2", "version": "newest"})
+    assert (node.commands.count("update"), node.commands.count("install")) == (1, 1)
 
 
 def test_a_set_that_does_not_match_is_refused_before_anything(node):
