@@ -146,7 +146,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect, ofed, ofed_change, package_locks, package_sets, rdma_names
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
-
 # By these files NCCL knows that peer memory works (its src/transport/net_ib, ibGdrSupportInitOnce).
 PEERMEM_IN_USE = (
     f"/sys/module/{gpudirect.PEERMEM}/version", "/sys/kernel/mm/memory_peers/nv_mem/version", "/sys/kernel/mm/memory_peers/nv_mem_nc/version",
