@@ -157,14 +157,24 @@ def lab(converged_lab: Lab) -> Iterator[Lab]:
 
 def lambda_source(lab: Lab, state: str = "") -> dict[str, str]:
     """The lab's stand-in for Lambda's repository as `lambda_stack_source`; in a state of its own where one is named."""
-    url = f"{lab.environ['ONECC_REPOSITORIES']}/lambda" + (f"-{state}" if state else "")
-    with urllib.request.urlopen(url.replace("//10.0.2.2:", "//127.0.0.1:") + "/lambda.asc", timeout=60) as answer:
+    return {"suite": "jammy", **source(lab, "lambda" + (f"-{state}" if state else ""), "lambda.asc")}
+
+
+def doca_source(lab: Lab) -> dict[str, str]:
+    """The lab's stand-in for the DOCA repository as `ofed_source`."""
+    return source(lab, "doca", "GPG-KEY-Mellanox.pub")
+
+
+def source(lab: Lab, repository: str, key_file: str) -> dict[str, str]:
+    """Address, key and fingerprint of a repository of the lab."""
+    url = f"{lab.environ['ONECC_REPOSITORIES']}/{repository}"
+    with urllib.request.urlopen(f"{url.replace('//10.0.2.2:', '//127.0.0.1:')}/{key_file}", timeout=60) as answer:
         key = answer.read()
     shown = subprocess.run(
         ["gpg", "--homedir", str(lab.folder), "--with-colons", "--show-keys"], input=key, check=True, capture_output=True,
     ).stdout.decode()
     fingerprint = next(line.split(":")[9] for line in shown.splitlines() if line.startswith("fpr:"))
-    return {"url": url, "suite": "jammy", "key": key.decode(), "fingerprint": fingerprint}
+    return {"url": url, "key": key.decode(), "fingerprint": fingerprint}
 
 
 NODE = "1cc-node-1"
