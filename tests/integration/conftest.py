@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import runpy
 import shlex
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT / "tests" / "lab"))
+runpy.run_path(str(CHECKOUT / "tests" / "unit" / "conftest.py"))  # makes the collection importable, once for all tests
 
 # A node boots in 20 s alone on an emulated processor, and in minutes on a busy computer.
 BOOT_SECONDS = 600

@@ -35,6 +35,7 @@ def versions(lab: Lab) -> dict[str, str]:
     return {name: version for status, name, version in map(str.split, rows) if status == "installed"}
 
 
+@pytest.mark.thorough
 def test_the_distributions_own_is_kept_until_told_otherwise(lab: Lab) -> None:
     found, before = info(lab), versions(lab)
     assert (found["provider"], found["version"]) == ("inbox", before["rdma-core"])

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import runpy
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -21,11 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.onecc.cluster.tests.unit.playbook import COLLECTION, LOCAL, UNREACHABLE, Playbook
 from conftest import CHECKOUT, Lab, running_lab
-
-runpy.run_path(str(CHECKOUT / "tests" / "unit" / "conftest.py"))
-
-from ansible_collections.onecc.cluster.tests.unit.playbook import COLLECTION, LOCAL, UNREACHABLE, Playbook  # noqa: E402
 
 HEADS = ["head-1", "head-2"]
 COMPUTE = ["node-1", "node-2", "node-3", "node-4"]
