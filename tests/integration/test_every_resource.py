@@ -127,11 +127,6 @@ def nccl_configs(path: str, profile: str, **_rest: object) -> Iterator[str]:
     yield f"sed -i /UCX/d {profile}"
 
 
-def rails(**_rest: object) -> Iterator[str]:
-    """Nothing mends a rail; tests/integration/test_rails.py takes one down."""
-    yield from ()
-
-
 def units(name: str, **_rest: object) -> Iterator[str]:
     yield f"systemctl stop {name}"
     yield f"systemctl disable {name}"
@@ -142,9 +137,12 @@ CHANGES = {
     change.__name__: change
     for change in (
         packages, debconf_answers, locked_packages, ofed_providers, kernel_modules, sysctls, limits, directories, files, blocks, arrays,
-        mounts, users, nccl_configs, rails, units,
+        mounts, users, nccl_configs, units,
     )
 }
+
+# Kinds that nothing mends. test_rails.py changes them.
+UNMENDED = ("rails",)
 
 
 def extra(lab: Lab) -> tuple[str, ...]:
@@ -160,7 +158,7 @@ def resources(lab: Lab) -> list[tuple[str, str, list[str]]]:
     return [
         (kind, item.get("name") or item["path"], list(CHANGES[kind](**item)))
         for state in json.loads(done.stdout).values()
-        for kind, items in state.items()
+        for kind, items in state.items() if kind not in UNMENDED
         for item in items
         if item.get("where") in (None, "all", "rdma")
     ]
@@ -188,8 +186,6 @@ def test_each_resource_is_named_and_mended(lab: Lab) -> None:
     turns: dict[str, int] = {}
     chosen = []
     for kind, name, scripts in found:
-        if not scripts:
-            continue
         chosen.append((kind, name, scripts[turns.get(kind, 0) % len(scripts)]))
         turns[kind] = turns.get(kind, 0) + 1
     change_all(lab, chosen)
