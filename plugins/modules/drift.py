@@ -43,6 +43,11 @@ options:
       - C(users) have the options of M(onecc.cluster.user_access). Where the list is there, also an empty one, nobody else has an
         access that this collection gave.
       - C(units) have C(name), C(enabled) and C(active).
+      - C(nccl_configs) have the options of M(onecc.cluster.nccl_config) that say what to write; their C(rails) is the name of
+        C(rails) of this state.
+      - C(rails) have C(name), what the option C(rails) of M(onecc.cluster.node_facts) has, and C(rate) in Gb/s and C(width) in
+        PCIe lanes, which each should have. Without these, the node's other rails and the capability of the link say what should be.
+        They are compared, and nothing mends them.
       - A resource may also say C(when); it is declared only if that is true.
     type: dict
   required:
@@ -133,7 +138,9 @@ drift:
       description: The same in one line for a person.
       type: str
     refused:
-      description: Present and true where converging would destroy something that the declared state does not name.
+      description:
+        - Present and true where converging does not mend it, because that would destroy something that the declared state does
+          not name, or because it takes a person.
       type: bool
   sample:
     - role: nvme_raid
