@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from conftest import HEAD, NODE, Lab, Run, lambda_source
 
-# Sets of the lab's repository, by the version of its metapackage: an older one and a newer one of branch 570, and one of 580.
-OLDER, NEWER, OTHER_BRANCH = "0.1.15~22.04.1", "0.1.15~22.04.2", "0.1.16~22.04.1"
-NAMES = "lambda-stack-cuda"
+# Sets of the lab's repository, by the version of its metapackage: the newer one of branch 570, and the one of 580.
+NEWER, OTHER_BRANCH = "0.1.15~22.04.2", "0.1.16~22.04.1"
+METAPACKAGE = "lambda-stack-cuda"
 DRIVER = "nvidia-driver-570-server-open"
 CHECK = ["nccl", "open_mpi", "pytorch", "tensorflow"]
 
@@ -31,13 +31,13 @@ def package_set(stack: str) -> dict[str, str]:
     for package in debs.load()["lambda"].packages:
         known.setdefault(package.name, {})[package.version] = package
     found: dict[str, str] = {}
-    wanted = [(NAMES, stack)]
+    wanted = [(METAPACKAGE, stack)]
     while wanted:
         name, version = wanted.pop()
         if name in found:
             continue
         found[name] = version
-        for relation in known[name][version].field("Depends").split(", "):
+        for relation in known[name][version].value("Depends").split(", "):
             parts = re.fullmatch(r"(\S+)(?: \(= (\S+)\))?", relation)
             if parts and parts[1] in known and (parts[2] or len(known[parts[1]]) == 1):
                 wanted.append((parts[1], parts[2] or next(iter(known[parts[1]]))))
