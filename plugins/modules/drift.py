@@ -19,7 +19,8 @@ options:
   roles:
     description:
       - Roles of this collection whose declarations (C(state.yml)) the node is compared with.
-      - Without it and without O(state), all roles of the collection that have a declaration.
+      - Without it and without O(state), those that the variable C(onecc_roles) names, or all roles of the collection that have
+        a declaration.
       - The roles' own variables apply, with their defaults, and are checked before anything is sent.
     type: list
     elements: str
@@ -34,12 +35,19 @@ options:
       - C(directories) have C(path), C(owner), C(group) and C(mode).
       - C(files) have C(path), C(content), C(owner), C(group), C(mode) and C(unit), the unit that reads the file.
       - C(blocks) have C(path) and C(content), the lines between two marks in a file that otherwise belongs to somebody else.
+      - C(debconf_answers) and C(locked_packages) have the options of M(onecc.cluster.package_set), whose packages they are. The set is
+        applied whole. A difference in the field C(running) is mended by a reboot alone.
       - C(arrays) have the options of M(onecc.cluster.nvme_raid).
       - C(mounts) have C(path), C(array) (the name of an array of this state) or C(source), C(fstype), C(options), C(owner),
         C(group) and C(mode).
       - C(users) have the options of M(onecc.cluster.user_access). Where the list is there, also an empty one, nobody else has an
         access that this collection gave.
       - C(units) have C(name), C(enabled) and C(active).
+      - C(nccl_configs) have the options of M(onecc.cluster.nccl_config) that say what to write; their C(rails) is the name of
+        C(rails) of this state.
+      - C(rails) have C(name), what the option C(rails) of M(onecc.cluster.node_facts) has, and C(rate) in Gb/s and C(width) in
+        PCIe lanes, which each should have. Without these, the node's other rails and the capability of the link say what should be.
+        They are compared, and nothing mends them.
       - A resource may also say C(when); it is declared only if that is true.
     type: dict
   required:
@@ -130,7 +138,9 @@ drift:
       description: The same in one line for a person.
       type: str
     refused:
-      description: Present and true where converging would destroy something that the declared state does not name.
+      description:
+        - Present and true where converging does not mend it, because that would destroy something that the declared state does
+          not name, or because it takes a person.
       type: bool
   sample:
     - role: nvme_raid

@@ -129,6 +129,7 @@ from collections.abc import Callable
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, mount_units, patience, specs, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import mended
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 # The mount point itself, while nothing is mounted on it: a job that then writes there fails instead of filling the
@@ -234,11 +235,7 @@ def converge(module: AnsibleModule) -> dict:
         else:
             module.fail_json(msg=f"mount {params['path']}: the array {params['array']['name']} has no file system yet.")
         set_access(module, owner, group)
-    return {
-        "changed": bool(differences),
-        "differences": differences,
-        "diff": {"before": "".join(item["message"] + "\n" for item in differences), "after": ""},
-    }
+    return mended(differences)
 
 
 def main() -> None:

@@ -114,6 +114,7 @@ import uuid
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.onecc.cluster.plugins.module_utils._node import block, durable, specs, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import mended
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 # Create, or assemble, format, record, mdadm.conf, initramfs: one round each, and one that finds nothing left.
@@ -244,15 +245,7 @@ def converge(module: AnsibleModule) -> dict:
     else:
         module.fail_json(msg=f"After {ROUNDS} rounds there is still something to do: {[step for step, _args in found.steps]}")
     return {
-        "changed": bool(first.steps),
-        "layout": found.layout,
-        "device": found.device or "",
-        "filesystem": found.filesystem or "",
-        "differences": first.differences,
-        "diff": {
-            "before": "".join(item["message"] + "\n" for item in first.differences),
-            "after": "",
-        },
+        **mended(first.differences), "layout": found.layout, "device": found.device or "", "filesystem": found.filesystem or "",
     }
 
 

@@ -85,6 +85,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, durable, specs
+from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import mended
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 # sudo refuses a file that others may write, and sudoers(5) has this mode.
@@ -160,11 +161,7 @@ def converge(module: AnsibleModule) -> dict:
             access.give()
         else:
             access.take()
-    return {
-        "changed": bool(differences),
-        "differences": differences,
-        "diff": {"before": "".join(item["message"] + "\n" for item in differences), "after": ""},
-    }
+    return mended(differences)
 
 
 def main() -> None:

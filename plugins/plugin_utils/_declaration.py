@@ -16,13 +16,21 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, mount_units, specs, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node import (
+    accounts,
+    mount_units,
+    nccl_declared,
+    package_sets,
+    pci,
+    specs,
+    storage,
+)
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _payload
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
 # The roles that site.yml keeps in state where `onecc_roles` names none, in the order of applying.
-DEFAULT_ROLES = ("base", "nvme_raid", "filesystems")
+DEFAULT_ROLES = ("base", "lambda_stack", "nvme_raid", "filesystems", "nccl")
 
 _ACCESS = {"owner": {"type": "str", "default": "root"}, "group": {"type": "str", "default": "root"}}
 
@@ -43,18 +51,27 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
         "unit": {"type": "str"},
     },
     "blocks": {"path": {"type": "str", "required": True}, "content": {"type": "str", "required": True}},
+    # After the files: keys and sources of packages are such.
+    "debconf_answers": package_sets.ANSWER,
+    "locked_packages": package_sets.LOCKED_PACKAGE,
     "arrays": specs.ARRAY,
     "mounts": {**specs.MOUNT, "array": {"type": "str"}},
     "users": specs.USER,
+    "nccl_configs": {**nccl_declared.CONFIG, "rails": {"type": "str"}},
     "units": {
         "name": {"type": "str", "required": True},
         "enabled": {"type": "bool"},
         "active": {"type": "bool"},
     },
+    # Only compared: nothing in roles/apply mends a cable. The rate is Gb/s, the width PCIe lanes.
+    "rails": {"name": {"type": "str", "required": True}, **specs.RAILS, "rate": {"type": "float"}, "width": {"type": "int", "choices": list(pci.WIDTHS)}},
 }
 
 # Kinds of which none at all is a declaration too: nobody but the declared users has access.
 _MEANT_WHEN_EMPTY = ("users",)
+
+# Kinds that are applied whole, because all of their resources have to go together.
+_WHOLE = ("locked_packages",)
 
 # Those that pam_limits(8) and systemd(1) know by the same name and in the same unit.
 _LIMITS = ("core", "data", "fsize", "memlock", "nofile", "nproc", "stack")
@@ -63,7 +80,12 @@ _UNIT = (r"[A-Za-z0-9:_.\\@-]+\.[a-z]+", "a unit's full name, such as fstrim.tim
 # Whole values of fields that end up in paths, unit names or command lines on a node.
 _PATTERNS = {
     ("packages", "name"): (r"[a-z0-9][a-z0-9+.-]+", "a Debian package name"),
-    ("packages", "version"): (r"[A-Za-z0-9.+~:-]+", "a Debian version"),
+    ("packages", "version"): package_sets.VERSION,
+    ("debconf_answers", "name"): package_sets.QUESTION,
+    ("debconf_answers", "owner"): package_sets.NAME,
+    ("debconf_answers", "value"): package_sets.LINE,
+    ("locked_packages", "name"): package_sets.NAME,
+    ("locked_packages", "version"): package_sets.VERSION,
     ("kernel_modules", "name"): (r"[A-Za-z0-9_-]+", "a kernel module's name"),
     ("sysctls", "name"): (r"[A-Za-z0-9_-]+([./][A-Za-z0-9_:-]+)+", "a sysctl's name, such as vm.swappiness"),
     ("sysctls", "value"): (r"[^\n]+", "one line"),
@@ -71,6 +93,7 @@ _PATTERNS = {
     ("limits", "value"): (r"unlimited|[0-9]{1,15}", "a number, or unlimited"),
     ("files", "unit"): _UNIT,
     ("units", "name"): _UNIT,
+    ("rails", "name"): (r"[A-Za-z0-9_-]+", "a word of letters, digits, _ and -"),
 }
 
 
@@ -193,6 +216,13 @@ def complete(state: Any, templar: Templar, folder: pathlib.Path | None = None) -
     for block in checked.get("blocks", []):
         block["content"] = block["content"].rstrip("\n") + "\n"
         block["sha256"] = hashlib.sha256(block["content"].encode()).hexdigest()
+    for config in checked.get("nccl_configs", []):
+        _rails(config, checked.get("rails", []))
+        config.update(nccl_declared.complete(config))
+    if locked := checked.get("locked_packages"):
+        package_sets.complete(locked)
+        if wrong := package_sets.mismatches(locked, package_sets.declared_versions(locked)):
+            raise DeclarationError(f"locked_packages: {'; '.join(wrong)}.")
     for module in checked.get("kernel_modules", []):
         module["file"] = f"/etc/modules-load.d/onecc-{module['name']}.conf"
         module["content"] = f"{module['name']}\n"
@@ -235,7 +265,10 @@ def _check_patterns(kind: str, resource: dict, name: str) -> None:
         pattern, allowed = _PATTERNS.get((kind, field)) or {"path": specs.PATH, "mode": specs.MODE}.get(field) or ("", "")
         if pattern and value is not None and not re.fullmatch(pattern, value):
             raise DeclarationError(f"{kind}, {name}: {field} is {value!r}; allowed is {allowed}.")
-    invalid = {"arrays": storage.invalid, "mounts": mount_units.invalid, "users": accounts.invalid}.get(kind)
+    invalid = {
+        "arrays": storage.invalid, "mounts": mount_units.invalid, "users": accounts.invalid, "rails": specs.invalid_rails,
+        "nccl_configs": nccl_declared.invalid,
+    }.get(kind)
     if invalid and (wrong := invalid(resource)):
         raise DeclarationError(f"{kind}, {name}: {wrong}.")
 
@@ -279,9 +312,18 @@ def _source(mount: dict, arrays: list[dict]) -> None:
         mount["array"] = found[0]
 
 
+def _rails(config: dict, rails: list[dict]) -> None:
+    """Puts what a rail is into the NCCL configuration that is made from the rails, for the node to find them."""
+    if config["rails"] is not None:
+        found = [item for item in rails if item["name"] == config["rails"]]
+        if not found:
+            raise DeclarationError(f"nccl_configs, {config['path']}: there are no rails {config['rails']!r} in this declaration.")
+        config["rails"] = {field: found[0][field] for field in specs.RAILS}
+
+
 def to_check(state: dict[str, list[dict]]) -> dict[str, list[dict]]:
-    """What the node needs to compare: all but the contents of files and blocks, which it recognises by their hashes."""
-    unsent = ("content", "template")
+    """What the node needs to compare: all but the contents of files, blocks and topologies, which it recognises by their hashes."""
+    unsent = ("content", "template", "topology")
     return {
         kind: [{key: value for key, value in item.items() if "sha256" not in item or key not in unsent} for item in items]
         for kind, items in state.items()
@@ -290,10 +332,14 @@ def to_check(state: dict[str, list[dict]]) -> dict[str, list[dict]]:
 
 def to_apply(state: dict[str, list[dict]], differences: list[dict]) -> dict[str, list[dict]]:
     """What is to be applied, by kind in the order of applying: the resources that differ, the mounts that rest on an array
-    that differs, and the users who are no longer declared, with their access taken away."""
+    that differs, the whole set of locked packages where one differs, and the users who are no longer declared, with their
+    access taken away."""
     differing = {(item["kind"], item["name"]) for item in differences}
+    kinds = {kind for kind, _name in differing}
 
     def wanted(kind: str, item: dict) -> bool:
+        if kind in _WHOLE and kind in kinds:
+            return True
         rests_on = item.get("array") if kind == "mounts" else None
         return (kind, item.get("name") or item.get("path")) in differing or bool(
             rests_on and ("arrays", rests_on["name"]) in differing

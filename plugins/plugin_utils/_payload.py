@@ -67,6 +67,7 @@ problems, found = sys.modules[{package!r} + ".preflight"].examine(machine, compa
 sys.stdout.write({mark!r} + json.dumps(problems) + "\\n")
 """
 
+
 def _imports(source: str) -> list[str]:
     """The modules of the package that a module of it imports."""
     found = []

@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +153,18 @@ def converged_lab(bare_lab: Lab) -> Lab:
 def lab(converged_lab: Lab) -> Iterator[Lab]:
     """The lab in state, before the test; what a test leaves behind is mended for the next one."""
     yield converged_lab
+
+
+def lambda_source(lab: Lab, state: str = "") -> dict[str, str]:
+    """The lab's stand-in for Lambda's repository as `lambda_stack_source`; in a state of its own where one is named."""
+    url = f"{lab.environ['ONECC_REPOSITORIES']}/lambda" + (f"-{state}" if state else "")
+    with urllib.request.urlopen(url.replace("//10.0.2.2:", "//127.0.0.1:") + "/lambda.asc", timeout=60) as answer:
+        key = answer.read()
+    shown = subprocess.run(
+        ["gpg", "--homedir", str(lab.folder), "--with-colons", "--show-keys"], input=key, check=True, capture_output=True,
+    ).stdout.decode()
+    fingerprint = next(line.split(":")[9] for line in shown.splitlines() if line.startswith("fpr:"))
+    return {"url": url, "suite": "jammy", "key": key.decode(), "fingerprint": fingerprint}
 
 
 NODE = "1cc-node-1"

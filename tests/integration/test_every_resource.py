@@ -13,16 +13,45 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from conftest import CHECKOUT, NODE, Lab
+from conftest import CHECKOUT, NODE, Lab, lambda_source
 
 USER = {"name": "ada", "uid": 2001, "sudo": True, "keys": ["ssh-ed25519 " + "A" * 68 + " ada@laptop"]}
-VARIABLES = {"base_users": [USER]}
-EXTRA = ("-e", json.dumps(VARIABLES))
+# Of the lab's repository, and such that nothing else that is declared depends on them.
+LOCKED = {"libnccl2": "2.26.2-0lambda0.22.04.1", "libcudart12": "12.8.90~12.8.1-0lambda0.22.04.1", "libopenmpi3": "4.1.7-0lambda0.22.04.1"}
+
+
+def variables(lab: Lab) -> dict:
+    return {
+        "base_users": [USER],
+        # The lab's rails are soft-RoCE.
+        "onecc_rails": {"link_layer": "Ethernet", "count": 2},
+        "lambda_stack_source": lambda_source(lab),
+        "lambda_stack_packages": [{"name": name, "version": version} for name, version in LOCKED.items()],
+        "lambda_stack_accept_cudnn_license": True,
+        "lambda_stack_check": ["nccl"],
+    }
 
 
 def packages(name: str, **_rest: object) -> Iterator[str]:
     # As a power loss leaves it. Removed, it would take with it what other resources name.
     yield f"sed -i '/^Package: {name}$/,/^$/s/^Status: install ok installed/Status: install ok half-configured/' /var/lib/dpkg/status"
+
+
+def debconf_answers(name: str, owner: str, **_rest: object) -> Iterator[str]:
+    yield f"echo {owner} {name} select DECLINE | debconf-set-selections"
+    yield f"sed -i '/^Name: {name.replace('/', '.')}$/,/^$/d' /var/cache/debconf/config.dat"
+
+
+def locked_packages(name: str, **_rest: object) -> Iterator[str]:
+    yield f"apt-mark unhold {name}"
+    yield f"dpkg --force-hold --remove {name}"
+    yield f"""
+        mkdir -p /tmp/{name}/DEBIAN
+        printf 'Package: {name}\\nVersion: 99\\nArchitecture: amd64\\nMaintainer: x\\nDescription: x\\n' > /tmp/{name}/DEBIAN/control
+        dpkg-deb --build /tmp/{name} >/dev/null
+        dpkg --force-hold --install /tmp/{name}.deb
+        rm -r /tmp/{name} /tmp/{name}.deb
+    """
 
 
 def kernel_modules(name: str, file: str, **_rest: object) -> Iterator[str]:
@@ -76,6 +105,17 @@ def users(name: str, **_rest: object) -> Iterator[str]:
     yield f"usermod --expiredate 1 {name}"
 
 
+def nccl_configs(path: str, profile: str, **_rest: object) -> Iterator[str]:
+    yield f"sed -i 's/^NCCL_IB_HCA==/NCCL_IB_HCA=/' {path}"
+    yield f"rm {path}"
+    yield f"sed -i /UCX/d {profile}"
+
+
+def rails(**_rest: object) -> Iterator[str]:
+    """Nothing mends a rail; tests/integration/test_rails.py takes one down."""
+    yield from ()
+
+
 def units(name: str, **_rest: object) -> Iterator[str]:
     yield f"systemctl stop {name}"
     yield f"systemctl disable {name}"
@@ -84,14 +124,21 @@ def units(name: str, **_rest: object) -> Iterator[str]:
 # By kind: the ways to change a resource. A kind without one fails the test below.
 CHANGES = {
     change.__name__: change
-    for change in (packages, kernel_modules, sysctls, limits, directories, files, blocks, arrays, mounts, users, units)
+    for change in (
+        packages, debconf_answers, locked_packages, kernel_modules, sysctls, limits, directories, files, blocks, arrays, mounts, users,
+        nccl_configs, rails, units,
+    )
 }
+
+
+def extra(lab: Lab) -> tuple[str, ...]:
+    return "-e", json.dumps(variables(lab))
 
 
 def resources(lab: Lab) -> list[tuple[str, str, list[str]]]:
     """Kind, name and ways to change it, of all that is declared for the node."""
     done = subprocess.run(
-        [sys.executable, str(CHECKOUT / "tests/integration/declared.py"), NODE, json.dumps(VARIABLES)],
+        [sys.executable, str(CHECKOUT / "tests/integration/declared.py"), NODE, json.dumps(variables(lab))],
         cwd=CHECKOUT, env=lab.environ, check=True, capture_output=True, text=True,
     )
     return [
@@ -104,17 +151,17 @@ def resources(lab: Lab) -> list[tuple[str, str, list[str]]]:
 
 def change_all(lab: Lab, chosen: list[tuple[str, str, str]]) -> None:
     """Makes each change, and sees after each that what differs are the resources changed so far and no others."""
-    assert lab.site("--limit", NODE, *EXTRA).rc == 0
+    assert lab.site("--limit", NODE, *extra(lab)).rc == 0
     changed = set()
     for kind, name, script in chosen:
         lab.ssh(NODE, script)
         changed.add((kind, name))
-        seen = lab.verify("--limit", NODE, *EXTRA)
+        seen = lab.verify("--limit", NODE, *extra(lab))
         assert seen.rc == 2 and seen.drift(NODE) == changed, f"after `{script}`:\n{seen.output}"
-    done = lab.site("--limit", NODE, *EXTRA)
+    done = lab.site("--limit", NODE, *extra(lab))
     assert done.rc == 0, done.output
     assert done.mended(NODE) == changed
-    again = lab.verify("--limit", NODE, *EXTRA)
+    again = lab.verify("--limit", NODE, *extra(lab))
     assert again.rc == 0, again.output
 
 
@@ -124,6 +171,8 @@ def test_each_resource_is_named_and_mended(lab: Lab) -> None:
     turns: dict[str, int] = {}
     chosen = []
     for kind, name, scripts in found:
+        if not scripts:
+            continue
         chosen.append((kind, name, scripts[turns.get(kind, 0) % len(scripts)]))
         turns[kind] = turns.get(kind, 0) + 1
     change_all(lab, chosen)

@@ -12,9 +12,15 @@ def difference(name: str, field: str, is_: object, should: object, message: str,
     """One difference of the resource `name`: its `field` is `is_` and should be `should`; `message` says so in a line.
 
     `refused` marks what no converge mends, because mending it would destroy something that the declared state does
-    not name.
+    not name, or takes a person, such as a cable.
     """
     found = {"name": name, "field": field, "is": is_, "should": should, "message": message}
     if refused:
         found["refused"] = True
     return found
+
+
+def mended(differences: list[dict]) -> dict:
+    """What a module returns that mended these, or in check mode would: `changed`, `differences` and a `diff` in words."""
+    words = "".join(item["message"] + "\n" for item in differences)
+    return {"changed": bool(differences), "differences": differences, "diff": {"before": words, "after": ""}}

@@ -5,6 +5,9 @@ Beside the API, under `/lab` and with the same key, it takes orders from tests:
 
 - `PUT /lab/faults`: `{"faults": [...]}`, see `faults.Fault`; replaces the faults that are due.
 - `GET /lab/requests`: what was asked of the API so far, see `journal.Journal`.
+- `PUT /lab/repositories`: `{"lambda": "newer"}`, see `repository.STATES`; puts package repositories into another state.
+
+Under `/repositories`, without a key, are the package repositories themselves, see `repository.Repositories`.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, request, send_from_directory
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from . import bodies, catalogue, errors, server
@@ -29,6 +32,7 @@ from .faults import Fault, Faults, read_faults
 from .journal import Entry, Journal
 from .limits import Limiter
 from .paper import PaperBackend
+from .repository import STATES, Repositories, RepositoryError
 from .store import GOING, Instance, Store
 
 PREFIX = "/api/v1"
@@ -117,7 +121,9 @@ def create_app(
     _add_operations(app, account)
     _add_ssh_keys(app, account)
     _add_file_systems(app, account)
-    _add_lab(app, faults, journal)
+    repositories = Repositories()
+    _add_lab(app, faults, journal, repositories)
+    _add_repositories(app, repositories)
     return app
 
 
@@ -209,7 +215,7 @@ def _add_file_systems(app: Flask, account: Account) -> None:
         return _data(account.delete_file_system(id))
 
 
-def _add_lab(app: Flask, faults: Faults, journal: Journal) -> None:
+def _add_lab(app: Flask, faults: Faults, journal: Journal, repositories: Repositories) -> None:
     @app.put("/lab/faults")
     def order_faults() -> Response:
         faults.replace(read_faults(_body()))
@@ -218,6 +224,35 @@ def _add_lab(app: Flask, faults: Faults, journal: Journal) -> None:
     @app.get("/lab/requests")
     def list_requests() -> Response:
         return _data(journal.as_json())
+
+    @app.put("/lab/repositories")
+    def order_states() -> Response:
+        states = _body()
+        for name, state in states.items():
+            if name not in repositories.states():
+                raise errors.invalid_parameters(f"{name}: must be one of {', '.join(repositories.states())}.")
+            if state not in list(STATES):
+                raise errors.invalid_parameters(f"{name}: must be one of {', '.join(STATES)}.")
+        repositories.order(states)
+        return _data(repositories.states())
+
+
+def _add_repositories(app: Flask, repositories: Repositories) -> None:
+    @app.get("/repositories/<address>/<path:file>")
+    def get_file(address: str, file: str) -> Response:
+        try:
+            folder = repositories.folder(address)
+        except RepositoryError as error:
+            _log.error("%s", error)
+            raise errors.internal_error(str(error)) from None
+        if folder is None:
+            raise errors.not_found()
+        response = send_from_directory(folder, file, mimetype="application/octet-stream", conditional=False, etag=False)
+        # The same file, not one that is no newer: a repository also goes back to an older state.
+        if request.headers.get("If-Modified-Since") == response.headers["Last-Modified"]:
+            response.close()
+            return Response(status=304)
+        return response
 
 
 def _add_error_handlers(app: Flask) -> None:
@@ -251,7 +286,7 @@ def _started() -> None:
 
 
 def _faulty(faults: Faults) -> Response | None:
-    fault = faults.take(request.path) if _is_api() else None
+    fault = faults.take(request.path) if not _is_order() else None
     if fault is None:
         return None
     time.sleep(fault.delay_seconds)
@@ -271,7 +306,7 @@ def _fault_response(fault: Fault) -> Response | None:
 
 
 def _check_key(api_key: str) -> None:
-    if not is_authorized(request.headers.get("Authorization"), api_key):
+    if (_is_api() or _is_order()) and not is_authorized(request.headers.get("Authorization"), api_key):
         raise errors.invalid_api_key()
 
 
@@ -306,7 +341,11 @@ def _noted(journal: Journal, response: Response) -> Response:
 
 
 def _is_api() -> bool:
-    return not request.path.startswith("/lab/")
+    return not request.path.startswith(("/lab/", "/repositories/"))
+
+
+def _is_order() -> bool:
+    return request.path.startswith("/lab/")
 
 
 def _read_instances(path: Path) -> tuple[str, list[Any]]:

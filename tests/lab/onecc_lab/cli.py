@@ -18,6 +18,7 @@ from .image import ImageError
 from .lab import LabError, Terminated
 from .machine import Machine, MachineError
 from .qemu import QmpError
+from .repository import NAMES, STATES
 
 
 def _count(low: int, high: int) -> Callable[[str], int]:
@@ -68,12 +69,19 @@ def parser() -> argparse.ArgumentParser:
     change = drive.add_mutually_exclusive_group(required=True)
     change.add_argument("--detach", metavar="SERIAL", help="take a drive out")
     change.add_argument("--replace", metavar="SERIAL", help="put an empty drive in its place")
+    repository = commands.add_parser("repository", help="say where nodes find a package repository, or change its state")
+    repository.add_argument("repository", choices=NAMES)
+    repository.add_argument(
+        "state", nargs="?", choices=STATES, help="; ".join(f"{key}: {is_}" for key, is_ in STATES.items())
+    )
     commands.add_parser("image", help="build the disk image that nodes start from, and no more")
     serve = commands.add_parser("serve", help="run the API alone, without machines, until Ctrl-C")
     serve.add_argument("--port", type=_count(0, 65535), default=0, help="0 takes a free one (default: %(default)s)")
     serve.add_argument("--instances", type=Path, metavar="FILE", help="a JSON array to answer GET /instances with")
     serve.add_argument("--heads", type=_count(0, 3), default=0, help="head nodes to begin with (default: %(default)s)")
-    serve.add_argument("--compute", type=_count(0, 10000), default=0, help="compute nodes to begin with (default: %(default)s)")
+    serve.add_argument(
+        "--compute", type=_count(0, 10000), default=0, help="compute nodes to begin with (default: %(default)s)"
+    )
     serve.add_argument("--no-limits", action="store_true", help="answer however fast the requests come")
     return out
 
@@ -178,6 +186,13 @@ def _drive(options: argparse.Namespace) -> int:
     return 0
 
 
+def _repository(options: argparse.Namespace) -> int:
+    if options.state:
+        lab.order_state(options.name, options.repository, options.state)
+    print(lab.repository_url(options.name, options.repository))
+    return 0
+
+
 def _image(_options: argparse.Namespace) -> int:
     with lab.terminable():
         print(image.ensure().folder)
@@ -211,6 +226,7 @@ _COMMANDS = {
     "cut": _cut,
     "boot": _boot,
     "drive": _drive,
+    "repository": _repository,
     "image": _image,
     "serve": _serve,
 }

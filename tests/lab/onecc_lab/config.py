@@ -15,6 +15,9 @@ from .qemu import Network
 SSH_PORT = 2222
 """Port of a head node's SSH on its loopback address: an ordinary user may not listen on 22."""
 
+HOST_SEEN_FROM_NODES = "10.0.2.2"
+"""What listens on this computer's loopback address, nodes reach by this one: QEMU's user-mode network sees to it."""
+
 
 class ConfigError(Exception):
     """A lab cannot be made or found as asked; the message says what to do."""
@@ -53,6 +56,11 @@ class Config:
     @property
     def api_url(self) -> str:
         return f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def repositories_url(self) -> str:
+        """Where a node finds the package repositories; a name of `repository.NAMES` follows."""
+        return f"http://{HOST_SEEN_FROM_NODES}:{self.api_port}/repositories"
 
     @property
     def private(self) -> Network:

@@ -113,13 +113,24 @@ def environment(folder: Path, settings: Config) -> dict[str, str]:
         "LAMBDA_API_KEY": settings.api_key,
         "ONECC_CLUSTER_ID": settings.cluster_id,
         "ONECC_SSH_CONFIG": str(folder / "ssh_config"),
+        "ONECC_REPOSITORIES": settings.repositories_url,
     }
 
 
-def request(settings: Config, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+def repository_url(name: str, repository: str) -> str:
+    """Where the nodes of a lab find a package repository. For tests: `repository_url("default", "lambda")`."""
+    return f"{open_lab(name)[1].repositories_url}/{repository}"
+
+
+def order_state(name: str, repository: str, state: str) -> dict[str, str]:
+    """Puts a package repository of a lab into a state of `repository.STATES`; returns the state of each."""
+    return request(open_lab(name)[1], "PUT", "repositories", {repository: state}, prefix="lab")
+
+
+def request(settings: Config, method: str, path: str, body: Mapping[str, Any] | None = None, prefix: str = "api/v1") -> Any:
     """One call of the lab's API, as any client would make it; returns the answer's `data`."""
     call = urllib.request.Request(
-        f"{settings.api_url}/api/v1/{path}",
+        f"{settings.api_url}/{prefix}/{path}",
         method=method,
         data=None if body is None else json.dumps(body).encode(),
         headers={"Authorization": f"Bearer {settings.api_key}", "Content-Type": "application/json"},

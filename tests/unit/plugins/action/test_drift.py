@@ -31,6 +31,8 @@ def test_a_comparison(tmp_path):
         drift("required", state=MISSING, required=True),
         drift("role", roles=["onecc.cluster.nvme_raid"]),
         drift("default"),
+        {**drift("chosen"), "vars": {"onecc_roles": "{{ ['nvme_raid'] }}"}},
+        {**drift("chosen_wrong"), "vars": {"onecc_roles": {"nvme_raid": True}}},
         {**drift("noisy", state=MISSING), "vars": {"ansible_python_interpreter": str(tmp_path / "noisy")}},
         {**drift("pythonless", state=MISSING), "vars": {"ansible_python_interpreter": "/no/such/python"}},
         {**drift("automatic", state=MISSING), "vars": {"ansible_python_interpreter": "auto_silent"}},
@@ -67,7 +69,9 @@ def test_a_comparison(tmp_path):
     assert result["required"]["failed"] and "apply" not in result["required"]
     assert result["required"]["drift"] == inline["drift"]
     assert result["role"]["compared"] == ["nvme_raid"]
-    assert result["default"]["compared"] == ["base", "nvme_raid", "filesystems"]
+    assert result["default"]["compared"] == ["base", "lambda_stack", "nvme_raid", "filesystems", "nccl"]
+    assert result["chosen"]["compared"] == ["nvme_raid"]
+    assert result["chosen_wrong"]["failed"] and "onecc_roles" in result["chosen_wrong"]["msg"]
     assert ("mounts", "/no/such/mount") in {(item["kind"], item["name"]) for item in result["role"]["drift"]}
     assert result["noisy"]["drift"] == result["automatic"]["drift"] == inline["drift"]
 
@@ -103,7 +107,7 @@ def test_a_state_that_the_node_is_in(tmp_path):
     playbook = Playbook(tmp_path, {"node": LOCAL}, [drift(state={"directories": [{"path": "/"}]}, required=True)])
     done = playbook.run()
     assert done.returncode == 0
-    assert playbook.hosts()["node"] == {"status": "in_state", "drift": [], "mended": [], "message": "", "preflight": []}
+    assert playbook.hosts()["node"] == {"status": "in_state", "drift": [], "mended": [], "message": "", "preflight": [], "notes": []}
 
 
 # The parts

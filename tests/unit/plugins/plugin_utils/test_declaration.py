@@ -77,7 +77,7 @@ def error(state) -> str:
     ([], ["mapping of kinds to lists", "[]"]),
     (None, ["mapping of kinds", "None"]),
     ("packages", ["mapping of kinds", "'packages'"]),
-    ({"package": [], 1: []}, ["kind 1, package", "packages, kernel_modules, sysctls, limits, directories, files, blocks, arrays, mounts, users, units"]),
+    ({"package": [], 1: []}, ["kind 1, package", f"There are: {', '.join(_declaration.KINDS)}"]),
     ({"packages": {"name": "x"}}, ["packages is a list of mappings", "{'name': 'x'}"]),
     ({"packages": "mdadm"}, ["packages is a list of mappings", "'mdadm'"]),
     ({"packages": ["mdadm"]}, ["packages is a list of mappings", "['mdadm']"]),
@@ -116,10 +116,22 @@ def error(state) -> str:
     ({"users": [{"name": "ada", "uid": 0}]}, ["uid is 0", "from 1"]),
     ({"users": [{"name": "ada", "shell": "bash"}]}, ["shell is 'bash'", "an absolute path"]),
     ({"users": [{"name": "ada", "keys": ["command=\"id\" ssh-ed25519 " + "A" * 68]}]}, ["keys has", "without options"]),
+    ({"locked_packages": [{"name": "nvidia-driver-580-open", "version": "580.105.08-1"}, {"name": "nvidia-fabricmanager-570", "version": "570.148.08-1"}]},
+     ["nvidia-driver-580-open 580.105.08 and nvidia-fabricmanager-570 570.148.08 do not match"]),
+    ({"locked_packages": [{"name": "a1", "version": "1", "family": "x"}, {"name": "b1", "version": "2", "family": "x"}]}, ["a1 1 and b1 2 do not match"]),
+    ({"locked_packages": [{"name": "a1", "running": "ofed"}]}, ["running", "none, driver, kernel"]),
+    ({"debconf_answers": [{"name": "a/b", "owner": "xx", "value": "1", "type": "password"}]}, ["type", "select"]),
     ({"packages": [{"name": "a1", "when": "yes"}]}, ["packages: when is 'yes'", "true or false"]),
     ({"sysctls": [{"name": "swappiness", "value": "1"}]}, ["name is 'swappiness'", "vm.swappiness"]),
     ({"sysctls": [{"name": "vm.x", "value": True}]}, ["value is True", "quotes"]),
     ({"sysctls": [{"name": "vm.x", "value": ""}]}, ["value is ''", "one line"]),
+    ({"rails": [{"count": 8}]}, ["rails, without a name", "missing required arguments: name"]),
+    ({"rails": [{"name": "r", "count": 0}]}, ["rails, r", "count is 0", "above 0"]),
+    ({"rails": [{"name": "r", "rate": "fast"}]}, ["rails, r", "'rate'", "float"]),
+    ({"rails": [{"name": "r", "width": 3}]}, ["width", "1, 2, 4, 8, 12, 16, 32", "3"]),
+    ({"rails": [{"name": "r", "link_layer": "IB"}]}, ["link_layer", "InfiniBand, Ethernet", "IB"]),
+    ({"rails": [{"name": "r", "exclude": ["a b"]}]}, ["exclude has 'a b'", "mlx5_*"]),
+    ({"rails": [{"name": "a b"}]}, ["name is 'a b'", "letters"]),
 ])
 def test_errors(state, words):
     message = error(state)
@@ -130,6 +142,10 @@ def test_errors(state, words):
 @pytest.mark.parametrize(("kind", "field", "others"), [
     ("packages", "name", {}),
     ("packages", "version", {"name": "mdadm"}),
+    ("locked_packages", "name", {}),
+    ("locked_packages", "version", {"name": "mdadm"}),
+    ("debconf_answers", "name", {"owner": "xx", "value": "1"}),
+    ("debconf_answers", "owner", {"name": "a/b", "value": "1"}),
     ("kernel_modules", "name", {}),
     ("sysctls", "name", {"value": "1"}),
     ("directories", "path", {}),
@@ -255,10 +271,23 @@ def test_contents_are_not_sent():
     assert found["kernel_modules"][0]["content"] == "x\n"
 
 
+def test_packages_of_a_family_that_match_or_say_nothing():
+    found = complete({"locked_packages": [
+        {"name": "nvidia-driver-580-open", "version": "580.105.08-0lambda0.22.04.1"}, {"name": "nvidia-fabricmanager", "version": "580.105.08-1"},
+        {"name": "libnvidia-compute-580"}, {"name": "nvidia-imex-570", "version": "570.1-1", "family": "none"},
+        {"name": "nvidia-utils-580", "version": "newest"},
+    ]})["locked_packages"]
+    assert [package["family"] for package in found] == ["driver", "driver", "driver", "none", "driver"]
+    assert [package["running"] for package in found] == ["driver", "none", "none", "none", "none"]
+    assert all(package["hold"] for package in found)
+
+
 STATE = {
     "packages": [{"name": "a1"}, {"name": "b1"}],
     "arrays": [{"name": "s"}],
     "mounts": [{"path": "/s", "fstype": "xfs", "array": "s"}, {"path": "/t", "fstype": "nfs", "source": "h:/t"}],
+    "debconf_answers": [{"name": "a/b", "owner": "xx", "value": "1"}],
+    "locked_packages": [{"name": "c1"}, {"name": "d1"}],
     "units": [{"name": "a1.timer"}],
 }
 
@@ -271,6 +300,9 @@ STATE = {
     ([("mounts", "/s")], {"mounts": ["/s"]}),
     ([("mounts", "/t")], {"mounts": ["/t"]}),
     ([("units", "s")], {}),
+    ([("locked_packages", "d1")], {"locked_packages": ["c1", "d1"]}),
+    ([("locked_packages", "dpkg")], {"locked_packages": ["c1", "d1"]}),
+    ([("debconf_answers", "a/b")], {"debconf_answers": ["a/b"]}),
 ])
 def test_what_differs_is_applied(differences, applied):
     found = _declaration.to_apply(complete(STATE), [{"kind": kind, "name": name} for kind, name in differences])
@@ -295,8 +327,8 @@ def test_a_role_that_has_no_declaration(name):
 
 @pytest.mark.parametrize("role", _declaration.DEFAULT_ROLES)
 def test_every_role_is_complete_with_its_defaults(role, templar, loader):
-    # filesystems declares what is attached: without an instance, nothing.
-    assert bool(_declaration.role_state(role, templar, loader, {})) == (role != "filesystems")
+    # filesystems declares what is attached: without an instance, nothing. lambda_stack declares what a lock says.
+    assert bool(_declaration.role_state(role, templar, loader, {})) == (role not in ("filesystems", "lambda_stack"))
 
 
 def test_every_role_with_a_declaration_is_kept_in_state():

@@ -9,7 +9,7 @@ import os
 import pwd
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.module_utils._node import checker
+from ansible_collections.onecc.cluster.plugins.module_utils._node import checker, dpkg
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import (
     blocks,
     directories,
@@ -40,7 +40,7 @@ def check(kind, machine: Captured, *resources: dict) -> list[tuple]:
 
 
 def status(machine: Captured, *paragraphs: str) -> None:
-    machine.write(packages.STATUS, "\n".join(f"{paragraph}\n" for paragraph in paragraphs))
+    machine.write(dpkg.STATUS, "\n".join(f"{paragraph}\n" for paragraph in paragraphs))
 
 
 def paragraph(name: str, state: str = "install ok installed", version: str = "1.0", architecture: str = "amd64") -> str:
@@ -58,7 +58,7 @@ def test_an_installed_package(machine):
 @pytest.mark.parametrize("text", [None, "", "Package: mdadm-extra\nStatus: install ok installed\n"])
 def test_an_unknown_package(machine, text):
     if text is not None:
-        machine.write(packages.STATUS, text)
+        machine.write(dpkg.STATUS, text)
     assert check(packages, machine, {"name": "mdadm", "version": None}) == [("mdadm", "installed", False, True)]
 
 
@@ -89,6 +89,7 @@ def test_another_version(machine):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("state", ["deinstall ok config-files", "unknown ok not-installed", "install ok half-installed"])
 def test_one_package_in_two_architectures(machine, reverse, state):
+    machine.write(dpkg.ARCHITECTURES, "amd64\ni386\n")
     both = [paragraph("libc6"), paragraph("libc6", state, "0.9", "i386")]
     status(machine, *reversed(both) if reverse else both)
     assert check(packages, machine, {"name": "libc6", "version": "1.0"}) == []
