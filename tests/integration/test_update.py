@@ -103,7 +103,7 @@ class Cluster:
         return [line.split()[1] for line in self.log() if line.startswith("apply ")]
 
     def records(self) -> list[str]:
-        return sorted(path.name for path in (self.folder / "records").glob("*"))
+        return sorted(path.stem for path in (self.folder / "records").glob("*"))
 
     def notes(self) -> dict[str, list[str]]:
         return {name: entry["notes"] for name, entry in self.playbook.hosts().items()}
@@ -165,7 +165,7 @@ def test_a_run_that_was_cut_before_it_resumed(cluster):
     assert "resume head-1" not in cluster.log() and cluster.records() == []
     (cluster.folder / "records").mkdir()
     for name in ("head-1", "node-1"):
-        (cluster.folder / "records" / name).touch()
+        (cluster.folder / "records" / f"{name}.json").touch()
     assert cluster.run("--check").returncode == 0
     assert cluster.notes()["node-1"] == ["would be resumed", DRAINED] and cluster.log() == []
     done = cluster.run("--limit", "node-1", hooks=False)
