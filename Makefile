@@ -16,7 +16,7 @@ export ANSIBLE_SSH_CONTROL_PATH_DIR ?= ~/.ansible/cp
 # So that `make clean` can end it, should whoever starts it be killed.
 starts-lab = @mkdir -p .cache/labs; touch .cache/labs/$(1)
 
-.PHONY: help venv lab-deps sshd demo test lint units sanity lab-tests integration thorough molecule faults bench build docs clean distclean
+.PHONY: help venv lab-deps fabric-deps sshd demo test lint units sanity lab-tests integration thorough molecule faults bench build docs clean distclean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r target text; do \
@@ -27,6 +27,9 @@ venv: ## makes .venv, with all that is needed from PyPI (PYTHON=python3.12 picks
 
 lab-deps: ## installs the Debian packages that the lab needs
 	@tests/tools/apt-install $$(grep -v '^#' tests/lab/debian-packages.txt)
+
+fabric-deps:
+	@tests/tools/apt-install $$(grep -v '^#' tests/integration/debian-packages.txt)
 
 sshd:
 	@tests/tools/unpacked-sshd
@@ -46,6 +49,7 @@ lint: venv ## style and documentation: Ansible, YAML, Python, shell, changelog, 
 	antsibull-changelog lint
 	antsibull-docs lint-collection-docs --plugin-docs .
 	tests/tools/role-readme --check
+	tests/tools/fabric-pictures --check
 
 units: venv ## unit tests, by pytest and then as ansible-test runs them
 	python -m pytest -n 2 tests/unit
@@ -58,12 +62,13 @@ lab-tests: venv ## tests of the lab's API and package repositories, without mach
 	@tests/tools/apt-install apt-utils gpg gpg-agent
 	python -m pytest -n 2 tests/lab/tests -m "not vm"
 
-integration: venv lab-deps sshd ## playbooks on the virtual machines of a lab, and over real SSH
+integration: venv lab-deps fabric-deps sshd ## playbooks on the virtual machines of a lab, and over real SSH
 	$(call starts-lab,integration)
 	python -m pytest -v tests/integration -m "not thorough"
 
-thorough: venv lab-deps sshd ## the same, with each way to change a node behind its back, and more layouts
+thorough: venv lab-deps fabric-deps sshd ## the same, with each way to change a node behind its back, more layouts, and an update of four nodes
 	$(call starts-lab,integration)
+	$(call starts-lab,update)
 	python -m pytest -v tests/integration
 
 molecule: venv lab-deps ## the scenarios below molecule/, on the virtual machines of a lab
@@ -81,8 +86,9 @@ bench: venv sshd ## CPU time of a run that changes nothing, beside bare ssh and 
 build: venv ## the collection as a tarball, in build/
 	output="$$PWD/build"; cd "$$(tests/tools/collection-tree .cache/build)"; ansible-galaxy collection build --force --output-path "$$output"
 
-docs: venv ## writes the README of each role from its argument specification
+docs: venv ## writes the README of each role from its argument specification, and draws the pictures of docs/fabric.md
 	tests/tools/role-readme
+	tests/tools/fabric-pictures
 
 clean: ## ends the lab that was started here, and removes all that was made in the checkout
 	@tests/tools/clean

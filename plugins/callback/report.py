@@ -14,8 +14,9 @@ description:
   - Writes the same as JSON where a file is named.
   - "The JSON is C({schema, playbook, hosts}); each host has a C(status): V(in_state), V(converged) (it differed and no longer
     does), V(drift), V(failed) or V(unreachable); C(drift), what differs now; C(mended), what differed before and no longer
-    does; C(message), the error of a node that failed or was not reached; and C(preflight), what stands in the way of a change
-    (O(onecc.cluster.drift#module:preflight))."
+    does; C(message), the error of a node that failed or was not reached; C(preflight), what stands in the way of a change
+    (O(onecc.cluster.drift#module:preflight)); and C(notes), what the playbook says of the node besides, a list of lines."
+  - A playbook says something of a node by the fact C(onecc_report_notes), a list of lines. The last one that it sets is reported.
 requirements:
   - Enabled in the configuration, C(callbacks_enabled = onecc.cluster.report).
 options:
@@ -51,12 +52,13 @@ COLOURS = {"in_state": "green", "converged": "yellow", "drift": "red", "failed":
 
 
 class Seen:
-    """What the run said of one node: by role, the first comparison and the last one, and the error that ended it."""
+    """What the run said of one node: by role, the first comparison and the last one, notes, and the error that ended it."""
 
     def __init__(self) -> None:
         self.before: dict[str, list[dict]] = {}
         self.now: dict[str, list[dict]] = {}
         self.preflight: list[dict] = []
+        self.notes: list[str] = []
         self.error = ""
         self.unreachable = False
 
@@ -81,12 +83,15 @@ def host_report(seen: Seen) -> dict[str, Any]:
         status = "drift"
     else:
         status = "converged" if mended else "in_state"
-    return {"status": status, "drift": drift, "mended": mended, "message": seen.error, "preflight": seen.preflight}
+    return {
+        "status": status, "drift": drift, "mended": mended, "message": seen.error, "preflight": seen.preflight, "notes": seen.notes,
+    }
 
 
 def lines(name: str, width: int, entry: dict[str, Any]) -> list[str]:
-    """A node's part of the table: its status, and below it what stands in the way, what was mended (+) and what differs (-)."""
+    """A node's part of the table: its status, and below it notes, what stands in the way, what was mended (+) and what differs (-)."""
     rows = [f"{name:{width}}  {WORDS[entry['status']]}"]
+    rows += [f"{'':{width}}    ! {note}" for note in entry["notes"]]
     # The message of a node that was not compared lists its problems already.
     rows += [f"{'':{width}}    ! {item['message']}" for item in entry["preflight"] if not entry["message"]]
     rows += [f"{'':{width}}    + {item['role']}: {item['message']}" for item in entry["mended"]]
@@ -121,6 +126,9 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result: Any) -> None:
         self.compared(result)
+        notes = result.result.get("ansible_facts", {}).get("onecc_report_notes")
+        if notes is not None:
+            self.node(result).notes = [str(note) for note in notes]
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         if self.compared(result):

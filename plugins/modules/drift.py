@@ -45,6 +45,11 @@ options:
       - C(users) have the options of M(onecc.cluster.user_access). Where the list is there, also an empty one, nobody else has an
         access that this collection gave.
       - C(units) have C(name), C(enabled) and C(active).
+      - C(nccl_configs) have the options of M(onecc.cluster.nccl_config) that say what to write; their C(rails) is the name of
+        C(rails) of this state.
+      - C(rails) have C(name), what the option C(rails) of M(onecc.cluster.node_facts) has, and C(rate) in Gb/s and C(width) in
+        PCIe lanes, which each should have. Without these, the node's other rails and the capability of the link say what should be.
+        They are compared, and nothing mends them.
       - C(gpudirect) have C(name), V(auto), V(dmabuf) or V(peermem), and C(rdma_names) have C(name), the option
         O(onecc.cluster.ofed_info#module:persistent_names). Both are only compared.
       - C(kernel_modules), C(files), C(units) and C(gpudirect) have C(where), what a node must have for the resource to be declared there.
@@ -140,7 +145,9 @@ drift:
       description: The same in one line for a person.
       type: str
     refused:
-      description: Present and true where converging would destroy something that the declared state does not name.
+      description:
+        - Present and true where converging does not mend it, because that would destroy something that the declared state does
+          not name, or because it takes a person.
       type: bool
   sample:
     - role: nvme_raid

@@ -16,13 +16,24 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, mount_units, ofed, package_sets, presence, rdma_names, specs, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node import (
+    accounts,
+    mount_units,
+    nccl_declared,
+    ofed,
+    package_sets,
+    pci,
+    presence,
+    rdma_names,
+    specs,
+    storage,
+)
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _payload
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
 # The roles that site.yml keeps in state where `onecc_roles` names none, in the order of applying.
-DEFAULT_ROLES = ("base", "ofed", "lambda_stack", "nvme_raid", "filesystems")
+DEFAULT_ROLES = ("base", "ofed", "lambda_stack", "nvme_raid", "filesystems", "nccl")
 
 _ACCESS = {"owner": {"type": "str", "default": "root"}, "group": {"type": "str", "default": "root"}}
 # What a node must have for a resource to be declared there. The node itself knows; without it, on every node. (YAML reads `on` as true.)
@@ -57,12 +68,15 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
     "arrays": specs.ARRAY,
     "mounts": {**specs.MOUNT, "array": {"type": "str"}},
     "users": specs.USER,
+    "nccl_configs": {**nccl_declared.CONFIG, "rails": {"type": "str"}},
     "units": {
         "name": {"type": "str", "required": True},
         "enabled": {"type": "bool"},
         "active": {"type": "bool"},
         **_WHERE,
     },
+    # Only compared: nothing in roles/apply mends a cable. The rate is Gb/s, the width PCIe lanes.
+    "rails": {"name": {"type": "str", "required": True}, **specs.RAILS, "rate": {"type": "float"}, "width": {"type": "int", "choices": list(pci.WIDTHS)}},
     # Only compared: what differs there takes a reboot, or other hardware or drivers.
     "gpudirect": {"name": {"type": "str", "required": True, "choices": ["auto", "dmabuf", "peermem"]}, **_WHERE},
     "rdma_names": {"name": {"type": "str", "required": True, "choices": list(rdma_names.PATTERNS)}},
@@ -95,6 +109,7 @@ _PATTERNS = {
     ("limits", "value"): (r"unlimited|[0-9]{1,15}", "a number, or unlimited"),
     ("files", "unit"): _UNIT,
     ("units", "name"): _UNIT,
+    ("rails", "name"): (r"[A-Za-z0-9_-]+", "a word of letters, digits, _ and -"),
 }
 
 
@@ -220,6 +235,9 @@ def complete(state: Any, templar: Templar, folder: pathlib.Path | None = None) -
     for block in checked.get("blocks", []):
         block["content"] = block["content"].rstrip("\n") + "\n"
         block["sha256"] = hashlib.sha256(block["content"].encode()).hexdigest()
+    for config in checked.get("nccl_configs", []):
+        _rails(config, checked.get("rails", []))
+        config.update(nccl_declared.complete(config))
     if locked := checked.get("locked_packages"):
         package_sets.complete(locked)
         if wrong := package_sets.mismatches(locked, package_sets.declared_versions(locked)):
@@ -266,7 +284,10 @@ def _check_patterns(kind: str, resource: dict, name: str) -> None:
         pattern, allowed = _PATTERNS.get((kind, field)) or {"path": specs.PATH, "mode": specs.MODE}.get(field) or ("", "")
         if pattern and value is not None and not re.fullmatch(pattern, value):
             raise DeclarationError(f"{kind}, {name}: {field} is {value!r}; allowed is {allowed}.")
-    invalid = {"arrays": storage.invalid, "mounts": mount_units.invalid, "users": accounts.invalid}.get(kind)
+    invalid = {
+        "arrays": storage.invalid, "mounts": mount_units.invalid, "users": accounts.invalid, "rails": specs.invalid_rails,
+        "nccl_configs": nccl_declared.invalid,
+    }.get(kind)
     if invalid and (wrong := invalid(resource)):
         raise DeclarationError(f"{kind}, {name}: {wrong}.")
 
@@ -310,9 +331,18 @@ def _source(mount: dict, arrays: list[dict]) -> None:
         mount["array"] = found[0]
 
 
+def _rails(config: dict, rails: list[dict]) -> None:
+    """Puts what a rail is into the NCCL configuration that is made from the rails, for the node to find them."""
+    if config["rails"] is not None:
+        found = [item for item in rails if item["name"] == config["rails"]]
+        if not found:
+            raise DeclarationError(f"nccl_configs, {config['path']}: there are no rails {config['rails']!r} in this declaration.")
+        config["rails"] = {field: found[0][field] for field in specs.RAILS}
+
+
 def to_check(state: dict[str, list[dict]]) -> dict[str, list[dict]]:
-    """What the node needs to compare: all but the contents of files and blocks, which it recognises by their hashes."""
-    unsent = ("content", "template")
+    """What the node needs to compare: all but the contents of files, blocks and topologies, which it recognises by their hashes."""
+    unsent = ("content", "template", "topology")
     return {
         kind: [{key: value for key, value in item.items() if "sha256" not in item or key not in unsent} for item in items]
         for kind, items in state.items()

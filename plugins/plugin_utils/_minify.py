@@ -79,6 +79,9 @@ def _keep_used(trees: dict[str, ast.Module], roots: set[str]) -> None:
                 used.add(node.id if isinstance(node, ast.Name) else node.attr)
     for tree in trees.values():
         tree.body = [statement for statement in tree.body if statement in kept]
+        for statement in tree.body:
+            if isinstance(statement, ast.ImportFrom):  # what else it imports may be no more
+                statement.names = [alias for alias in statement.names if (alias.asname or alias.name) in used]
 
 
 def _shorten(tree: ast.Module, keywords: set[str | None]) -> None:

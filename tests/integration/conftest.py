@@ -7,6 +7,7 @@ The lab has two head nodes and one compute node, and ends with the tests. To kee
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -116,6 +117,19 @@ class Lab:
             time.sleep(0.5)
 
 
+@contextlib.contextmanager
+def running_lab(name: str, folder: Path, *size: str) -> Iterator[Lab]:
+    """A lab of its own, which ends with the block."""
+    own = Lab.__new__(Lab)
+    own.name = name
+    try:
+        subprocess.run([*own.command, "down"], check=True)  # what a run that was killed may have left
+        subprocess.run([*own.command, "up", *size], check=True)
+        yield Lab(name, folder)
+    finally:
+        subprocess.run([*own.command, "down"], check=True)
+
+
 @pytest.fixture(scope="session")
 def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab whose nodes nobody has configured; already configured where ONECC_TEST_LAB names one that was."""
@@ -123,14 +137,8 @@ def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     if name:
         yield Lab(name, folder)
         return
-    own = Lab.__new__(Lab)
-    own.name = "integration"
-    try:
-        subprocess.run([*own.command, "down"], check=True)  # what a run that was killed may have left
-        subprocess.run([*own.command, "up", "--heads", "2", "--compute", "1"], check=True)
-        yield Lab(own.name, folder)
-    finally:
-        subprocess.run([*own.command, "down"], check=True)
+    with running_lab("integration", folder, "--heads", "2", "--compute", "1") as lab:
+        yield lab
 
 
 @pytest.fixture(scope="session")

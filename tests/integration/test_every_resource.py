@@ -29,6 +29,8 @@ def variables(lab: Lab) -> dict:
         "ofed_provider": "inbox",
         "ofed_replace": ["mlnx_ofed"],
         "ofed_packages": [{"name": "perftest", "version": perftest}],
+        # The lab's rails are soft-RoCE.
+        "onecc_rails": {"link_layer": "Ethernet", "count": 2},
         "lambda_stack_source": lambda_source(lab),
         "lambda_stack_packages": [{"name": name, "version": version} for name, version in LOCKED.items()],
         "lambda_stack_accept_cudnn_license": True,
@@ -119,6 +121,17 @@ def users(name: str, **_rest: object) -> Iterator[str]:
     yield f"usermod --expiredate 1 {name}"
 
 
+def nccl_configs(path: str, profile: str, **_rest: object) -> Iterator[str]:
+    yield f"sed -i 's/^NCCL_IB_HCA==/NCCL_IB_HCA=/' {path}"
+    yield f"rm {path}"
+    yield f"sed -i /UCX/d {profile}"
+
+
+def rails(**_rest: object) -> Iterator[str]:
+    """Nothing mends a rail; tests/integration/test_rails.py takes one down."""
+    yield from ()
+
+
 def units(name: str, **_rest: object) -> Iterator[str]:
     yield f"systemctl stop {name}"
     yield f"systemctl disable {name}"
@@ -129,7 +142,7 @@ CHANGES = {
     change.__name__: change
     for change in (
         packages, debconf_answers, locked_packages, ofed_providers, kernel_modules, sysctls, limits, directories, files, blocks, arrays, mounts,
-        users, units,
+        users, nccl_configs, rails, units,
     )
 }
 
@@ -175,6 +188,8 @@ def test_each_resource_is_named_and_mended(lab: Lab) -> None:
     turns: dict[str, int] = {}
     chosen = []
     for kind, name, scripts in found:
+        if not scripts:
+            continue
         chosen.append((kind, name, scripts[turns.get(kind, 0) % len(scripts)]))
         turns[kind] = turns.get(kind, 0) + 1
     change_all(lab, chosen)

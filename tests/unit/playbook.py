@@ -39,9 +39,10 @@ class Playbook:
         # JSON is YAML.
         (folder / "play.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, **play, "tasks": tasks}]))
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, playbook: str = "play.yml") -> subprocess.CompletedProcess[str]:
+        """Runs the playbook, or another one of the folder or of a collection."""
         done = subprocess.run(
-            [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts", "play.yml", *arguments],
+            [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts", playbook, *arguments],
             cwd=self.folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
             env={
                 **os.environ, "ANSIBLE_CONFIG": "ansible.cfg", "ANSIBLE_HOME": str(self.folder / "home"), "HOME": str(self.folder),

@@ -174,23 +174,15 @@ def in_use(machine: Machine, device: str) -> bool:
 
 def below(machine: Machine, device: str) -> set[str]:
     """The whole disks below a device, given as "major:minor": through partitions, device mapper and md."""
-    link = machine.path(f"/sys/dev/block/{device}")
     if not machine.exists(f"/sys/dev/block/{device}"):
         return set()
-    directory = _real(machine, link)
+    directory = machine.real(f"/sys/dev/block/{device}")
     if machine.exists(directory + "/partition"):
         directory = directory.rpartition("/")[0]
     slaves = machine.names(directory + "/slaves")
     if not slaves:
         return {directory.rpartition("/")[2]}
     return set().union(*(below(machine, machine.attribute(f"{directory}/slaves/{name}/dev")) for name in slaves))
-
-
-def _real(machine: Machine, link: str) -> str:
-    """A link's target as a path of the machine."""
-    target = os.path.realpath(link)
-    root = os.path.realpath(machine.root)
-    return target if root == "/" else target[len(root):]
 
 
 def remote(machine: Machine, sys: str) -> bool:

@@ -12,7 +12,7 @@ def difference(name: str, field: str, is_: object, should: object, message: str,
     """One difference of the resource `name`: its `field` is `is_` and should be `should`; `message` says so in a line.
 
     `refused` marks what no converge mends, because mending it would destroy something that the declared state does
-    not name.
+    not name, or takes a person, such as a cable.
     """
     found = {"name": name, "field": field, "is": is_, "should": should, "message": message}
     if refused:

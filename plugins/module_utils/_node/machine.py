@@ -75,6 +75,11 @@ class Machine:
         """An attribute in /sys without its line end, empty where there is none."""
         return (self.text(name) or "").strip()
 
+    def real(self, name: str) -> str:
+        """Where a link of the machine leads, as a path of the machine; also where nothing is there."""
+        target, root = os.path.realpath(self.path(name)), os.path.realpath(self.root)
+        return target[len(root):] if root != "/" and target.startswith(root) else target
+
     def inode(self, name: str) -> os.stat_result:
         """What stat(2) says of a mounted directory. Raises TimeoutError where the server behind it does not answer."""
 

@@ -3,9 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
-"""What a declared array and a declared mount may say: for the modules that apply them and for the declaration."""
+"""What declared arrays, mounts, users and rails may say: for the modules that apply them and for the declaration."""
 
 from __future__ import annotations
+
+import re
 
 # XFS keeps 12 bytes of label (xfs_admin(8)), and the array's name is the label too.
 ARRAY_NAME = r"[a-z][a-z0-9_-]{0,11}"
@@ -62,3 +64,27 @@ USER = {
     "keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "access": {"type": "bool", "default": True},
 }
+
+# A pattern of names, as glob(7) has them.
+RAIL_PATTERN = r"[A-Za-z0-9_.:*?\[\]!-]+"
+
+# What a rail is. Rates are Gb/s.
+RAILS = {
+    "link_layer": {"type": "str", "choices": ["InfiniBand", "Ethernet"], "default": "InfiniBand"},
+    "devices": {"type": "list", "elements": "str", "default": []},
+    "exclude": {"type": "list", "elements": "str", "default": []},
+    "min_rate": {"type": "float"},
+    "count": {"type": "int"},
+}
+
+
+def invalid_rails(declared: dict) -> str | None:
+    """Says what is wrong in a declaration of rails whose types are right."""
+    for field in ("devices", "exclude"):
+        for pattern in declared[field]:
+            if not re.fullmatch(RAIL_PATTERN, pattern):
+                return f"{field} has {pattern!r}; allowed is a pattern of names, interfaces or PCI addresses, such as mlx5_* or 0000:1a:00.*"
+    for field in ("count", "rate", "min_rate"):
+        if declared.get(field) is not None and not 0 < declared[field] < 1e6:
+            return f"{field} is {declared[field]:g}; allowed is a number above 0"
+    return None

@@ -68,9 +68,9 @@ class Package:
     @property
     def file_name(self) -> str:
         # As dak has it: the epoch of a version is not part of the name.
-        return f"{self.name}_{self.version.partition(':')[2] or self.version}_{self.field('Architecture')}.deb"
+        return f"{self.name}_{self.version.partition(':')[2] or self.version}_{self.value('Architecture')}.deb"
 
-    def field(self, name: str) -> str:
+    def value(self, name: str) -> str:
         """A field of the control file, empty where there is none."""
         return next((line.partition(": ")[2] for line in self.control.splitlines() if line.startswith(f"{name}: ")), "")
 
@@ -189,6 +189,8 @@ def _scripts(name: str, fields: Mapping[str, Any], files: Mapping[str, File]) ->
     out = {"md5sums": "".join(sums)}
     if settings := [path for path in sorted(files) if path.startswith("/etc/")]:
         out["conffiles"] = "".join(f"{path}\n" for path in settings)
+    if any(path.startswith("/usr/lib/x86_64-linux-gnu/") for path in files):
+        out["triggers"] = "activate-noawait ldconfig\n"
     configure, remove = "", ""
     if "slow" in fields:
         configure += _SLOW.replace("NAME", name).replace("SECONDS", str(fields["slow"]))

@@ -145,7 +145,7 @@ def one(data: dict[str, debs.Repository], name: str, version: str) -> debs.Packa
 
 def relations(package: debs.Package) -> dict[str, str]:
     """Exact version by name of what a package depends on."""
-    return dict(re.findall(r"(\S+) \(= (\S+)\)", package.field("Depends")))
+    return dict(re.findall(r"(\S+) \(= (\S+)\)", package.value("Depends")))
 
 
 @pytest.mark.parametrize(("address", "suite"), [("lambda", LAMBDA), ("doca", FLAT), ("distribution", DISTRIBUTION)])

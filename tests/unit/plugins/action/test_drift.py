@@ -69,7 +69,7 @@ def test_a_comparison(tmp_path):
     assert result["required"]["failed"] and "apply" not in result["required"]
     assert result["required"]["drift"] == inline["drift"]
     assert result["role"]["compared"] == ["nvme_raid"]
-    assert result["default"]["compared"] == ["base", "ofed", "lambda_stack", "nvme_raid", "filesystems"]
+    assert result["default"]["compared"] == ["base", "ofed", "lambda_stack", "nvme_raid", "filesystems", "nccl"]
     assert result["chosen"]["compared"] == ["nvme_raid"]
     assert result["chosen_wrong"]["failed"] and "onecc_roles" in result["chosen_wrong"]["msg"]
     assert ("mounts", "/no/such/mount") in {(item["kind"], item["name"]) for item in result["role"]["drift"]}
@@ -107,7 +107,7 @@ def test_a_state_that_the_node_is_in(tmp_path):
     playbook = Playbook(tmp_path, {"node": LOCAL}, [drift(state={"directories": [{"path": "/"}]}, required=True)])
     done = playbook.run()
     assert done.returncode == 0
-    assert playbook.hosts()["node"] == {"status": "in_state", "drift": [], "mended": [], "message": "", "preflight": []}
+    assert playbook.hosts()["node"] == {"status": "in_state", "drift": [], "mended": [], "message": "", "preflight": [], "notes": []}
 
 
 # The parts

@@ -63,9 +63,11 @@ def test_another_field_of_a_resource_is_another_difference():
 def test_lines():
     entry = {
         "status": "failed", "drift": [item("a")], "mended": [item("b", "raid")], "message": "apt failed\nof two lines", "preflight": [],
+        "notes": ["drained"],
     }
     assert report.lines("node", 6, entry) == [
         "node    failed",
+        "          ! drained",
         "          + raid: package b",
         "          - base: package a",
         "          ! apt failed",
@@ -75,16 +77,15 @@ def test_lines():
 
 def test_lines_of_problems():
     """A message of a node that was not compared has them already."""
-    entry = {"status": "drift", "drift": [item("a")], "mended": [], "message": "", "preflight": [{"message": "no space"}, {"message": "old"}]}
+    entry = {"status": "drift", "drift": [item("a")], "mended": [], "message": "", "preflight": [{"message": "no space"}, {"message": "old"}], "notes": []}
     assert report.lines("node", 4, entry)[1:] == ["        ! no space", "        ! old", "        - base: package a"]
     assert report.lines("node", 4, {**entry, "drift": [], "message": "- no space"})[1:] == ["        ! - no space"]
 
 
 @pytest.mark.parametrize("status", ["in_state", "converged", "drift", "failed", "unreachable"])
 def test_every_status_has_words_and_a_colour(status):
-    assert report.lines("n", 1, {"status": status, "drift": [], "mended": [], "message": "", "preflight": []}) == [
-        f"n  {report.WORDS[status]}"
-    ]
+    entry = report.host_report(seen())
+    assert report.lines("n", 1, {**entry, "status": status}) == [f"n  {report.WORDS[status]}"]
     assert status in report.COLOURS
 
 
@@ -191,3 +192,15 @@ def test_an_error_that_is_ignored_is_none(tmp_path):
     playbook = Playbook(tmp_path, {"node": LOCAL}, tasks)
     assert playbook.run().returncode == 0
     assert playbook.hosts()["node"]["status"] == "in_state"
+
+
+@RUNS
+def test_the_last_notes_of_a_playbook(tmp_path):
+    def note(*lines: str, **more: str) -> dict:
+        return {"ansible.builtin.set_fact": {"onecc_report_notes": list(lines)}, **more}
+
+    tasks = [note("left", "drained"), note(when="inventory_hostname == 'done'"), drift(state={})]
+    playbook = Playbook(tmp_path, {"done": LOCAL, "left": LOCAL}, tasks)
+    done = playbook.run()
+    assert {host: entry["notes"] for host, entry in playbook.hosts().items()} == {"done": [], "left": ["left", "drained"]}
+    assert done.stdout.partition("DECLARED STATE")[2].count("! ") == 2

@@ -43,6 +43,12 @@ def test_what_another_module_needs_by_an_attribute_is_kept():
     assert small("def f():\n    return 1\ndef g():\n    return 2\n", other=other) == "def f():\n return 1"
 
 
+def test_an_import_names_what_is_left():
+    other = "from it import f, g\ndef h():\n    return g()\ndef root():\n    return f()\n"
+    found = _minify.minified({"it": "def f():\n    return 1\ndef g():\n    return 2\n", "other": other}, {"root"})
+    assert found["other"].startswith("from it import f\n") and "def g" not in found["it"]
+
+
 def test_statements_that_bind_nothing_are_kept():
     assert small("print(1)\nx = 1\n") == "print(1)"
 

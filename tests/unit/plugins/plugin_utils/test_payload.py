@@ -36,6 +36,8 @@ EVERY_KIND = {
     "ofed_providers": [{"name": "doca"}],
     "gpudirect": [{"name": "dmabuf"}],
     "rdma_names": [{"name": "pci"}],
+    "nccl_configs": [{"path": "/no/such/nccl.conf", "settings": [{"name": "NCCL_NET", "value": "IB", "reason": "é"}]}],
+    "rails": [{"name": "rails", "count": 99}],
 }
 
 ANSWER = _payload.MARK + json.dumps({"role": [{"name": "x"}]})
@@ -107,8 +109,9 @@ def test_what_is_sent_is_python_3_9(module):
 
 def test_sources_import_the_standard_library_of_3_9_alone():
     known = {
-        "__future__", "collections.abc", "contextlib", "errno", "fcntl", "fnmatch", "grp", "hashlib", "importlib", "json", "os", "pwd", "re",
-        "select", "signal", "socket", "stat", "struct", "subprocess", "time", "typing", "uuid",
+        "__future__", "collections", "collections.abc", "contextlib", "difflib", "errno", "fcntl", "fnmatch", "grp", "hashlib",
+        "importlib", "json", "os", "pwd", "re",
+        "select", "shlex", "signal", "socket", "stat", "struct", "subprocess", "time", "typing", "uuid",
     }
     for path in _payload.SOURCES.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -119,11 +122,13 @@ def test_sources_import_the_standard_library_of_3_9_alone():
 
 
 def test_size():
-    """With all kinds there are, and with those that the roles declare unasked; what a host of the lab declares adds less than a kilobyte."""
+    """With what the roles declare unasked for a node without rails, and with all kinds; a host of the lab declares a kilobyte of it."""
     assert set(EVERY_KIND) == set(_declaration.KINDS)
-    unasked = {kind: resources for kind, resources in EVERY_KIND.items() if kind not in ("debconf_answers", "locked_packages", "rdma_names")}
-    assert len(_payload.program({"role": checked(EVERY_KIND)}, 1e9)) < 18.5 * 1024
-    assert len(_payload.program({"role": checked(unasked)}, 1e9)) < 17.4 * 1024
+    asked = ("rails", "nccl_configs", "debconf_answers", "locked_packages", "rdma_names")
+    unasked = {kind: items for kind, items in EVERY_KIND.items() if kind not in asked}
+    assert len(_payload.program({"role": checked(unasked)}, 1e9)) < 17 * 1024
+    # What NCCL is to be told is worked out on the node, and that takes code.
+    assert len(_payload.program({"role": checked(EVERY_KIND)}, 1e9)) < 24 * 1024
     assert len(_payload.program({"role": checked({"packages": [{"name": "mdadm"}]})})) < 3 * 1024
 
 
@@ -140,7 +145,7 @@ def test_every_kind_runs_on_a_bare_python(tmp_path):
     # What the latter find is a matter of this computer's own RDMA stack and GPUs.
     assert [kind for kind in dict.fromkeys(item["kind"] for item in found) if kind not in ("ofed_providers", "gpudirect", "rdma_names")] == [
         "packages", "kernel_modules", "sysctls", "limits", "directories", "files", "blocks", "debconf_answers", "locked_packages", "mounts",
-        "users", "units",
+        "users", "nccl_configs", "units", "rails",
     ]
 
 

@@ -35,6 +35,14 @@ def test_what_is_not_there(machine, tmp_path):
     assert machine.attribute("/nothing") == ""
 
 
+def test_links_lead_to_paths_of_the_machine(machine, tmp_path):
+    (tmp_path / "sys" / "class").mkdir(parents=True)
+    (tmp_path / "sys" / "class" / "x").symlink_to("../devices/x")
+    assert machine.real("/sys/class/x") == "/sys/devices/x", "also where nothing is there"
+    assert machine.real("/sys/class/x/y") == "/sys/devices/x/y"
+    assert Machine().real("/proc/self/../1") == "/proc/1"
+
+
 def test_the_root_of_the_running_machine():
     assert Machine().path("/proc/self") == "/proc/self"
 

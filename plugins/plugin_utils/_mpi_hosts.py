@@ -1,0 +1,31 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection. Runs on the controller.
+"""The host file by which mpirun starts a process for each GPU of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.onecc.cluster.plugins.plugin_utils._discovery import COMPUTE, GROUP, gpus_of_type, is_host_name, natural
+
+
+def text(variables: Mapping[str, Any]) -> str:
+    """A line a compute node of the inventory, in the order of names, out of a host's variables.
+
+    Reads what the inventory says of each host and not its whole variables, which cost a millisecond a host to gather.
+    """
+    inventory = getattr(variables.get("hostvars"), "_inventory", None)
+    names = variables.get("groups", {}).get(f"{GROUP}_{COMPUTE}", []) if inventory else []
+    hosts = [inventory.get_host(name) for name in sorted(names, key=natural)]
+    return "".join(line(host.name, host.vars.get("onecc_instance") or {}) for host in hosts if host and is_host_name(host.name))
+
+
+def line(name: str, instance: Mapping[str, Any]) -> str:
+    """A node with as many slots as it has GPUs; without a number where nobody knows how many, which lets mpirun count processors."""
+    gpus = instance.get("gpus")
+    gpus = gpus if gpus is not None else gpus_of_type(instance.get("instance_type"))
+    return f"{name} slots={gpus}\n" if gpus else f"{name}\n"
