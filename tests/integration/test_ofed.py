@@ -46,6 +46,7 @@ def test_the_distributions_own_is_kept_until_told_otherwise(lab: Lab) -> None:
     message = refused.messages(NODE)
     assert "The RDMA stack of this node is inbox" in message and "add inbox to ofed_replace" in message
     assert versions(lab) == before
+    assert lab.ssh(NODE, "ls /etc/apt/sources.list.d /etc/apt/preferences.d").count("doca") == 0
     seen = lab.verify(*declared(ofed_kernel_modules={"ib_umad": "rdma", "no_such_module": "rdma", "mlx5_core": "mlx5"}))
     assert seen.drift(NODE) == {("kernel_modules", "no_such_module")}
     assert f"does not exist for kernel {lab.ssh(NODE, 'uname -r')}" in seen.messages(NODE)

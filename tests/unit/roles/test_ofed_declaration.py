@@ -85,7 +85,7 @@ def test_a_source_is_for_nvidias_packages(provider):
     ({"ofed_provider": "mofed"}, ["ofed_provider", "detect, inbox, doca, mlnx_ofed", "mofed"]),
     ({"ofed_replace": ["all"]}, ["ofed_replace", "inbox, doca, mlnx_ofed", "all"]),
     ({"ofed_gpudirect": True}, ["ofed_gpudirect is True", "quotes"]),
-    ({"ofed_persistent_names": "onboard"}, ["ofed_persistent_names", "pci, guid, fallback, kernel"]),
+    ({"ofed_persistent_names": "onboard"}, ["ofed_persistent_names", "keep, pci, guid, fallback, kernel"]),
     ({"ofed_kernel_modules": {"ib_umad": "everywhere"}}, ["kernel_modules, ib_umad", "where", "everywhere"]),
     ({"ofed_kernel_modules": {"a;id": "all"}}, ["kernel_modules", "'a;id'"]),
     ({"ofed_provider": "doca", "ofed_packages": [{"name": "$(id)"}]}, ["locked_packages", "'$(id)'"]),

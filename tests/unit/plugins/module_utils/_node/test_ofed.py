@@ -96,6 +96,8 @@ def test_the_installed_modules_run(node, version):
 @pytest.mark.parametrize(("packages", "version", "words"), [
     (DOCA, "24.10-0.7.0", "mlx5_core 24.10-0.7.0 runs, doca 25.10-1.2.8.1 is installed; if that does not help, see `dkms status`"),
     (DOCA, "25.10-1.2.80", "mlx5_core 25.10-1.2.80 runs"),
+    ({**DOCA, "mlnx-ofed-kernel-dkms": "25.10.OFED.25.10.1.2.81-1", "ofed-scripts": "1", "mlnx-ofed-kernel-utils": "1"}, "25.10-1.2.8",
+     "doca 25.10-1.2.81 is installed"),
     (DOCA, None, "mlx5_core of the kernel itself runs, doca"),
     (DOCA, "5.15.0-91-generic", "mlx5_core of the kernel itself runs"),
     (DOCA, "5.0-0", "mlx5_core of the kernel itself runs"),
