@@ -104,6 +104,7 @@ def refused(lab: Lab, *arguments: str) -> str:
     return done.messages(NODE) if done.hosts else done.output
 
 
+@pytest.mark.thorough
 def test_the_lock_of_a_reference_node_on_a_bare_one(bare: Lab, tmp_path: Path) -> None:
     """Installed on one node by hand, read there as a lock, declared for another, and in state in the second run."""
     wanted = package_set(NEWER)

@@ -26,6 +26,8 @@ def node(bare_lab: Lab) -> Iterator[Lab]:
     bare_lab.ssh(NODE, clean)
     yield bare_lab
     bare_lab.ssh(NODE, clean)
+    # The host file is every node's: the tests that follow find the node in state.
+    assert bare_lab.site("--limit", NODE).rc == 0
 
 
 def test_the_devices_are_those_of_the_node(node: Lab) -> None:
