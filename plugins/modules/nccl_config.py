@@ -293,7 +293,7 @@ def obstacle(machine: Machine, changes: dict[str, tuple[str, str]]) -> str | Non
 def converge(module: AnsibleModule, machine: Machine, declared: dict, version: tuple[int, int] | None) -> tuple[dict, str | None]:
     """Writes what is declared. Returns what it adds to the module's result, and the text of the file that there is now."""
     wanted = nccl_files.wanted(machine, declared)
-    differences = list(nccl_files.check(machine, declared))
+    differences = list(nccl_files.compare(machine, declared, wanted)) if wanted else []
     result = {"changed": False, "differences": differences, "kept": [], "diff": []}
     if wanted is None:
         return result, None

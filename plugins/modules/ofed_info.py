@@ -62,13 +62,8 @@ options:
     choices: [pci, guid, fallback, kernel]
 author:
   - The onecc.cluster developers (@onecc)
-attributes:
-  check_mode:
-    description: It never changes anything.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
+extends_documentation_fragment:
+  - onecc.cluster._read_only
 """
 
 EXAMPLES = r"""

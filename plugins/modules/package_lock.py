@@ -26,13 +26,8 @@ options:
     default: []
 author:
   - The onecc.cluster developers (@onecc)
-attributes:
-  check_mode:
-    description: It never changes anything.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
+extends_documentation_fragment:
+  - onecc.cluster._read_only
 """
 
 EXAMPLES = r"""

@@ -160,7 +160,7 @@ INSTALL = (
 # Of what is missing, so many are named.
 NAMED = 5
 # Between the look at the locks and apt's own another process may have taken one.
-APT_WAIT = 30
+WAITING = "--option=DPkg::Lock::Timeout=30"
 POLL_SECONDS = 1.0
 # apt's messages of a download that newer lists may mend.
 OUTDATED = re.compile(r"Failed to fetch \S+  (404|410|Hash Sum mismatch|File has unexpected size)")
@@ -183,6 +183,10 @@ class PackageSet:
         rc, stdout, stderr = self.module.run_command(list(argv), data=data, environ_update=ENVIRONMENT)
         return rc, f"{stdout}\n{stderr}"
 
+    def transact(self, chosen: list[str], option: str) -> tuple[int, str]:
+        """The transaction, or with an option what it would be."""
+        return self.command("apt-get", *INSTALL, option, "install", "--", *chosen)
+
     def fail(self, message: str) -> None:
         self.module.fail_json(msg=f"package set: {message}")
 
@@ -202,8 +206,7 @@ class PackageSet:
 
     def repair(self) -> None:
         """Has dpkg end what it was interrupted in. What it cannot, the transaction does, or says why not."""
-        broken = [name for name, fields in dpkg.packages(self.machine).items() if dpkg.state(fields) not in
-                  ("installed", "not-installed", "config-files")]
+        broken = any(dpkg.present(fields) and dpkg.state(fields) != "installed" for fields in dpkg.packages(self.machine).values())
         if broken or dpkg.journal(self.machine):
             self.command("dpkg", "--force-confdef", "--force-confold", "--configure", "--pending")
 
@@ -226,7 +229,7 @@ class PackageSet:
             name = package["name"]
             offer = offers.get(name) or apt.Offer()
             has = known.get(name, {})
-            installed = has.get("Version") if dpkg.state(has) not in ("not-installed", "config-files") else None
+            installed = has.get("Version") if dpkg.present(has) else None
             wanted = package["version"]
             if wanted == package_sets.NEWEST:
                 wanted = offer.candidate
@@ -249,13 +252,13 @@ class PackageSet:
             return None, [], f"No source of packages of this node has {'; '.join(missing[:NAMED])}{more}"
         # apt-get(8), install: a hyphen after a name removes the package.
         chosen = [*(f"{name}={version}" for name, version in versions.items()), *(f"{name}-" for name in present(self.machine, self.remove))]
-        rc, said = self.command("apt-get", *INSTALL, "--simulate", "install", "--", *chosen)
+        rc, said = self.transact(chosen, "--simulate")
         return (None, [], apt.cause(said)) if rc else (apt.plan(said), chosen, "")
 
     def update(self) -> None:
         """Fetches newer lists of packages. One that cannot be fetched matters only if the set cannot be installed without it."""
         self.wait()
-        _rc, said = self.command("apt-get", "--quiet", f"--option=DPkg::Lock::Timeout={APT_WAIT}", "update")
+        _rc, said = self.command("apt-get", "--quiet", WAITING, "update")
         self.updated = True
         self.not_updated = apt.cause(said) if re.search(r"^[EW]: ", said, re.MULTILINE) else ""
 
@@ -311,14 +314,14 @@ class PackageSet:
 
     def install(self, chosen: list[str]) -> None:
         """The transaction itself. Fetches everything before it changes anything."""
-        _rc, said = self.command("apt-get", *INSTALL, "--assume-no", "install", "--", *chosen)
+        _rc, said = self.transact(chosen, "--assume-no")
         if missing := apt.space_missing(self.machine, *apt.space_needed(said)):
             self.fail(f"{missing}. Nothing was changed")
-        rc, said = self.command("apt-get", *INSTALL, f"--option=DPkg::Lock::Timeout={APT_WAIT}", "install", "--", *chosen)
+        rc, said = self.transact(chosen, WAITING)
         if rc and OUTDATED.search(said) and not self.updated:
             self.update()
             _plan, chosen = self.prepare()
-            rc, said = self.command("apt-get", *INSTALL, f"--option=DPkg::Lock::Timeout={APT_WAIT}", "install", "--", *chosen)
+            rc, said = self.transact(chosen, WAITING)
         if rc:
             self.fail(apt.cause(said))
 
@@ -338,7 +341,7 @@ class PackageSet:
 def present(machine: Machine, names: list[str]) -> list[str]:
     """Those of the packages that are there, be it in part."""
     known = dpkg.packages(machine, names)
-    return [name for name in names if name in known and dpkg.state(known[name]) not in ("not-installed", "config-files")]
+    return [name for name in names if dpkg.present(known.get(name, {}))]
 
 
 def differences_of(machine: Machine, params: dict) -> list[dict]:

@@ -86,9 +86,6 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
 # Kinds of which none at all is a declaration too: nobody but the declared users has access.
 _MEANT_WHEN_EMPTY = ("users",)
 
-# Kinds that are applied whole, because all of their resources have to go together.
-_WHOLE = ("locked_packages",)
-
 # Those that pam_limits(8) and systemd(1) know by the same name and in the same unit.
 _LIMITS = ("core", "data", "fsize", "memlock", "nofile", "nproc", "stack")
 _UNIT = (r"[A-Za-z0-9:_.\\@-]+\.[a-z]+", "a unit's full name, such as fstrim.timer")
@@ -358,8 +355,8 @@ def to_apply(state: dict[str, list[dict]], differences: list[dict]) -> dict[str,
     kinds = {kind for kind, _name in differing}
 
     def wanted(kind: str, item: dict) -> bool:
-        if kind in _WHOLE and kinds & {kind, "ofed_providers"}:
-            return True
+        if kind == "locked_packages":  # only together do their versions match
+            return bool(kinds & {kind, "ofed_providers"})
         rests_on = item.get("array") if kind == "mounts" else None
         return (kind, item.get("name") or item.get("path")) in differing or bool(
             rests_on and ("arrays", rests_on["name"]) in differing

@@ -21,15 +21,19 @@ class Node(NamedTuple):
     """The host name that the API knows, where it is another one."""
 
 
-def nodes(variables: Mapping[str, Any]) -> list[Node]:
-    """The nodes of the inventory that have an address, out of a host's variables; those that are away for now too.
+def own_variables(variables: Mapping[str, Any], group: str) -> dict[str, Mapping[str, Any]]:
+    """What the inventory says of each host of a group, by name, out of a host's variables.
 
-    Reads what the inventory says of each host and not its whole variables, which cost a millisecond a host to gather; every
-    node asks for those of every other.
+    Not their whole variables, which cost a millisecond a host to gather: every node asks for those of every other.
     """
     inventory = getattr(variables.get("hostvars"), "_inventory", None)
-    hosts = [inventory.get_host(name) for name in variables.get("groups", {}).get(GROUP, [])] if inventory else []
-    found = [node(host.name, host.vars) for host in hosts if host]
+    hosts = [inventory.get_host(name) for name in variables.get("groups", {}).get(group, [])] if inventory else []
+    return {host.name: host.vars for host in hosts if host}
+
+
+def nodes(variables: Mapping[str, Any]) -> list[Node]:
+    """The nodes of the inventory that have an address, out of a host's variables; those that are away for now too."""
+    found = [node(name, own) for name, own in own_variables(variables, GROUP).items()]
     known = {item.name for item in found if item}
     away = [item for item in variables.get("onecc_absent") or [] if item["name"] not in known]
     found += [node(item["name"], {"onecc_instance": item}) for item in away]

@@ -17,23 +17,17 @@ import itertools
 import keyword
 import re
 import string
-from collections.abc import Iterator
 
 
 def minified(sources: dict[str, str], roots: set[str]) -> dict[str, str]:
     """The sources by module, with what the names in `roots` need, directly or through others, of all of them."""
     trees = {name: _bare(ast.parse(source)) for name, source in sources.items()}
     _keep_used(trees, roots)
-    keywords = {argument.arg for node in _walk(trees) if isinstance(node, ast.Call) for argument in node.keywords}
+    keywords = {argument.arg for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.Call) for argument in node.keywords}
     for tree in trees.values():
         _shorten(tree, keywords)
     # One space a level. A line that begins with more is no part of a text: ast writes those in one line.
     return {name: re.sub(r"(?m)^(?: {4})+", lambda spaces: " " * (len(spaces[0]) // 4), ast.unparse(tree)) for name, tree in trees.items()}
-
-
-def _walk(trees: dict[str, ast.Module]) -> Iterator[ast.AST]:
-    for tree in trees.values():
-        yield from ast.walk(tree)
 
 
 class _Bare(ast.NodeTransformer):

@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _hosts_file
 from ansible_collections.onecc.cluster.plugins.plugin_utils._discovery import COMPUTE, GROUP, gpus_of_type, is_host_name, natural
 
 
 def text(variables: Mapping[str, Any]) -> str:
-    """A line a compute node of the inventory, in the order of names, out of a host's variables.
-
-    Reads what the inventory says of each host and not its whole variables, which cost a millisecond a host to gather.
-    """
-    inventory = getattr(variables.get("hostvars"), "_inventory", None)
-    names = variables.get("groups", {}).get(f"{GROUP}_{COMPUTE}", []) if inventory else []
-    hosts = [inventory.get_host(name) for name in sorted(names, key=natural)]
-    return "".join(line(host.name, host.vars.get("onecc_instance") or {}) for host in hosts if host and is_host_name(host.name))
+    """A line a compute node of the inventory, in the order of names, out of a host's variables."""
+    hosts = _hosts_file.own_variables(variables, f"{GROUP}_{COMPUTE}")
+    names = sorted(filter(is_host_name, hosts), key=natural)
+    return "".join(line(name, hosts[name].get("onecc_instance") or {}) for name in names)
 
 
 def line(name: str, instance: Mapping[str, Any]) -> str:

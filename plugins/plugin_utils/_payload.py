@@ -116,7 +116,7 @@ def code(wanted: frozenset[str]) -> bytes:
 def needed(states: Iterable[dict[str, list[dict]]], preflight: bool) -> frozenset[str]:
     """The modules that a comparison with some states needs."""
     kinds = {f"kinds.{kind}" for state in states for kind in state}
-    somewhere = any(item.get("where") for state in states for items in state.values() for item in items if isinstance(item, dict))
+    somewhere = any(item.get("where") for state in states for items in state.values() for item in items)
     return frozenset(kinds | ({"presence"} if somewhere else set()) | ({PREFLIGHT} if preflight else set()))
 
 

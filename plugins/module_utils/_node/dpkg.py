@@ -47,6 +47,16 @@ def state(fields: dict[str, str]) -> str:
     return fields.get("Status", "not-installed").split()[-1]
 
 
+def present(fields: dict[str, str]) -> bool:
+    """Whether a package is there, be it in part."""
+    return state(fields) not in ("not-installed", "config-files")
+
+
+def installed(machine: Machine, names: Iterable[str] | None = None) -> dict[str, dict[str, str]]:
+    """FIELDS of each package, or of those of `names`, that is there whole."""
+    return {name: fields for name, fields in packages(machine, names).items() if state(fields) == "installed"}
+
+
 def held(fields: dict[str, str]) -> bool:
     return fields.get("Status", "").startswith("hold ")
 

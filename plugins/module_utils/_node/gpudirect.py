@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import modules
+from ansible_collections.onecc.cluster.plugins.module_utils._node import kernel
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 DRIVER = "/proc/driver/nvidia/version"
@@ -21,15 +21,15 @@ PEERMEM = "nvidia_peermem"
 
 def driver(machine: Machine) -> str | None:
     """What says of which sort the kernel module of the GPUs is: the one that runs, else the licence of the one that is installed."""
-    if not machine.exists(DRIVER) and modules.exists(machine, "nvidia"):
+    if not machine.exists(DRIVER) and kernel.exists(machine, "nvidia"):
         return machine.run("modinfo", "-F", "license", "nvidia").stdout
     return machine.text(DRIVER)
 
 
 def obstacles(machine: Machine) -> list[str]:
     """Why there is no DMA-BUF, for a person. "NVIDIA UNIX Open Kernel Module" runs, or "Dual MIT/GPL" is installed, where there is."""
-    release, found = modules.release(machine), []
-    if not re.search("Open|MIT", driver(machine) or ""):
+    release, found = kernel.release(machine), []
+    if not re.search("Open Kernel Module|MIT", driver(machine) or ""):
         found.append("the kernel module of the NVIDIA driver is not the open one")
     if [int(number) for number in re.findall(r"\d+", release)[:2]] < [5, 12]:
         found.append(f"kernel {release} is older than 5.12")
@@ -38,4 +38,4 @@ def obstacles(machine: Machine) -> list[str]:
 
 def peermem(machine: Machine) -> bool:
     """Whether there is nvidia_peermem for this kernel."""
-    return modules.exists(machine, PEERMEM)
+    return kernel.exists(machine, PEERMEM)

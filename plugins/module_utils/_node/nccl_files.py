@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, network, rails, rdma
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
+from ansible_collections.onecc.cluster.plugins.module_utils._node.gpudirect import DRIVER, obstacles
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.blocks import blocks_of, replaced, spans
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -21,9 +21,6 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import
 TOPOLOGY = "/etc/nccl-topology.xml"
 # Read by all, written by root.
 MODE = 0o644
-# NVIDIA's driver says it of itself here: "Open Kernel Module". The version of Linux is the first with DMA-BUF for RDMA (GPUDirect
-# RDMA documentation, "DMA-BUF").
-DRIVER, OPEN, DMABUF = "/proc/driver/nvidia/version", "Open Kernel Module", (5, 12)
 
 
 class Wanted:
@@ -127,18 +124,19 @@ def profile(ports: list[rdma.Port], interface: str | None) -> str:
 
 def gpudirect(machine: Machine) -> dict | None:
     """How the adapters can reach the GPUs' memory; None on a node without NVIDIA's driver."""
-    driver = machine.text(DRIVER)
-    if driver is None:
+    if not machine.exists(DRIVER):
         return None
-    release = re.match(r"(\d+)\.(\d+)", machine.text("/proc/sys/kernel/osrelease") or "0.0")
-    dmabuf = OPEN in driver and (int(release[1]), int(release[2])) >= DMABUF
-    return {"dmabuf": dmabuf, "peermem": any(machine.exists(f"/sys/module/{name}") for name in ("nvidia_peermem", "nv_peer_mem"))}
+    return {"dmabuf": not obstacles(machine), "peermem": any(machine.exists(f"/sys/module/{name}") for name in ("nvidia_peermem", "nv_peer_mem"))}
 
 
 def check(machine: Machine, declared: dict) -> Iterator[dict]:
-    path, should = declared["path"], wanted(machine, declared)
-    if should is None:
-        return
+    should = wanted(machine, declared)
+    return compare(machine, declared, should) if should else iter(())
+
+
+def compare(machine: Machine, declared: dict, should: Wanted) -> Iterator[dict]:
+    """How a node differs from what it is to have."""
+    path = declared["path"]
     yield from should.refused
     have = blocks_of(machine.text(path, "surrogateescape") or "")
     text = nccl_conf.render(should.settings)

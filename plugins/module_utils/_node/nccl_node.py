@@ -12,8 +12,7 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, patience, rdma
-from ansible_collections.onecc.cluster.plugins.module_utils._node.dpkg import packages
+from ansible_collections.onecc.cluster.plugins.module_utils._node import dpkg, nccl_conf, patience, rdma
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import SERVER_TIMEOUT, Machine
 from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_findings import Assignment, Device, Node
 
@@ -55,10 +54,9 @@ def node(machine: Machine, path: str, lines: list[nccl_conf.Line], version: tupl
 def installed(machine: Machine) -> tuple[int, int] | None:
     """Major and minor version of the system's NCCL: by the library's file name, by Debian's package, or by pip's."""
     names = [name for folder in LIBRARIES for name in machine.names(folder)]
-    package = packages(machine, {"libnccl2"}).get("libnccl2", {})
+    package = dpkg.installed(machine, {"libnccl2"}).get("libnccl2", {})
     versions = [match[1] for name in names if (match := re.fullmatch(r"libnccl\.so\.(\d+\.\d+)\.\d+", name))]
-    if package.get("Status", "").endswith(" installed"):
-        versions += re.findall(r"^\d+\.\d+", package.get("Version", ""))
+    versions += re.findall(r"^\d+\.\d+", package.get("Version", ""))
     if not versions:
         wheels = [name for folder in WHEELS for name in machine.names(folder)]
         versions = [match[1] for name in wheels if (match := re.match(r"nvidia_nccl_cu\d+-(\d+\.\d+)", name))]

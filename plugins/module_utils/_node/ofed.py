@@ -28,7 +28,7 @@ class Stack:
     """The provider (None where there is none), its version, and whether its packages bring kernel modules."""
 
     def __init__(self, machine: Machine) -> None:
-        known = {name: fields["Version"] for name, fields in dpkg.packages(machine, PACKAGES).items() if dpkg.state(fields) == "installed"}
+        known = {name: fields["Version"] for name, fields in dpkg.installed(machine, PACKAGES).items()}
         found = re.search(r"OFED\.(\d+\.\d+)\.(\d+(\.\d+)+)", " ".join(known.values()))
         self.version = f"{found[1]}-{found[2]}" if found else next(iter(known.values()), None)
         self.kernel = any(name in known for name in KERNEL)

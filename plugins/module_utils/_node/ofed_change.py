@@ -42,7 +42,7 @@ class Change:
 
 def installed(machine: Machine) -> dict[str, str]:
     """The versions of all installed packages, by name."""
-    return {name: fields["Version"] for name, fields in dpkg.packages(machine).items() if dpkg.state(fields) == "installed"}
+    return {name: fields["Version"] for name, fields in dpkg.installed(machine).items()}
 
 
 def released(known: dict[str, str]) -> dict[str, str]:

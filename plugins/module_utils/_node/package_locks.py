@@ -14,7 +14,7 @@ import fnmatch
 import json
 import re
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import apt, dpkg, package_sets
+from ansible_collections.onecc.cluster.plugins.module_utils._node import apt, dpkg, package_sets, preflight
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import locked_packages
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -73,7 +73,7 @@ def ask(machine: Machine, *argv: str) -> str:
 
 def packages(machine: Machine, patterns: list[str]) -> list[dict]:
     """The installed packages of the lock."""
-    installed = {name: fields for name, fields in dpkg.packages(machine).items() if dpkg.state(fields) == "installed"}
+    installed = dpkg.installed(machine)
     known = sources(ask(machine, "apt-cache", "policy"))
     offers = apt.offers(ask(machine, "apt-cache", "policy", "--", *installed))
     release = machine.attribute("/proc/sys/kernel/osrelease")
@@ -100,10 +100,9 @@ def firmware(machine: Machine) -> list[dict]:
 
 def read(machine: Machine, patterns: list[str]) -> dict:
     """The lock of a node."""
-    release = dict(line.partition("=")[::2] for line in (machine.text("/etc/os-release") or "").splitlines())
     return {
         "schema": SCHEMA,
-        "system": " ".join(release.get(field, "").strip("\"'") for field in ("ID", "VERSION_ID")).strip(),
+        "system": " ".join(preflight.distribution(machine)).strip(),
         "architecture": ask(machine, "dpkg", "--print-architecture"),
         "kernel": machine.attribute("/proc/sys/kernel/osrelease"),
         "driver": locked_packages.running(machine, "driver"),

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import dpkg
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.locked_packages import NEWEST, NONE
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.locked_packages import NEWEST, NONE, families
 
 # deb-version(7), and how apt and dpkg name a package of a foreign architecture.
 NAME = (r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?", "a Debian package name, or name:architecture for a foreign one")
@@ -81,12 +80,8 @@ def declared_versions(packages: list[dict]) -> dict[str, str]:
 
 def mismatches(packages: list[dict], versions: dict[str, str]) -> list[str]:
     """What does not match, a line for each family, with the versions that packages have or are to have."""
-    by_family: dict[str, dict[str, str]] = {}
-    for package in packages:
-        if package["family"] != NONE and package["name"] in versions:
-            by_family.setdefault(package["family"], {}).setdefault(dpkg.upstream(versions[package["name"]]), package["name"])
     return [
         f"{' and '.join(f'{name} {version}' for version, name in found.items())} do not match: all packages of the family {family!r} "
         "must be of one version"
-        for family, found in by_family.items() if len(found) > 1
+        for family, found in families(packages, versions).items() if len(found) > 1
     ]

@@ -73,15 +73,20 @@ def examine(
 
 def system(machine: Machine) -> list[dict]:
     """The distribution and its version, of which packages and paths are known."""
-    text = machine.text("/etc/os-release") or machine.text("/usr/lib/os-release") or ""
-    fields = dict(line.partition("=")[::2] for line in text.splitlines())
-    name, version = (fields.get(field, "").strip("\"'") for field in ("ID", "VERSION_ID"))
+    name, version = distribution(machine)
     if version in SYSTEMS.get(name, ()):
         return []
     allowed = [f"{name_} {version_}" for name_, versions in SYSTEMS.items() for version_ in versions]
     is_ = f"{name} {version}".strip() or "unknown"
     message = f"the system is {is_}; supported are {', '.join(allowed)}. Launch the node from such an image, or leave it out with --limit"
     return [problem("system", is_, allowed, message)]
+
+
+def distribution(machine: Machine) -> tuple[str, str]:
+    """ID and VERSION_ID of os-release(5), empty where it does not say."""
+    text = machine.text("/etc/os-release") or machine.text("/usr/lib/os-release") or ""
+    fields = dict(line.partition("=")[::2] for line in text.splitlines())
+    return fields.get("ID", "").strip("\"'"), fields.get("VERSION_ID", "").strip("\"'")
 
 
 def rights(euid: int) -> list[dict]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import modules
+from ansible_collections.onecc.cluster.plugins.module_utils._node import kernel
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -17,9 +17,9 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     for module in resources:
         name = module["name"]
-        if not machine.exists(f"/sys/module/{name.replace('-', '_')}") and not modules.built_in(machine, name):
-            if modules.listed(machine, name, "dep") is False:
-                message = f"kernel module {name} does not exist for kernel {modules.release(machine)}. Install what has it, or do not declare it"
+        if not machine.exists(f"/sys/module/{name.replace('-', '_')}") and not kernel.built_in(machine, name):
+            if kernel.listed(machine, name, "dep") is False:
+                message = f"kernel module {name} does not exist for kernel {kernel.release(machine)}. Install what has it, or do not declare it"
                 yield difference(name, "exists", False, True, message)
             else:
                 yield difference(name, "loaded", False, True, f"kernel module {name} is not loaded")

@@ -35,10 +35,19 @@ def running(machine: Machine, what: str) -> str | None:
     return found[1] if found else None
 
 
+def families(packages: list[dict], versions: dict[str, str]) -> dict[str, dict[str, str]]:
+    """By family, the upstream versions of those packages that have one in `versions`, and the first package of each."""
+    found: dict[str, dict[str, str]] = {}
+    for package in packages:
+        if package["family"] != NONE and package["name"] in versions:
+            found.setdefault(package["family"], {}).setdefault(dpkg.upstream(versions[package["name"]]), package["name"])
+    return found
+
+
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     known = dpkg.packages(machine, [package["name"] for package in resources])
     candidates = newest(machine, [package["name"] for package in resources if package["version"] == NEWEST])
-    matched: dict[str, dict[str, str]] = {}
+    sound: dict[str, str] = {}
     if entries := dpkg.journal(machine):
         yield difference("dpkg", "interrupted", len(entries), 0, "dpkg was interrupted, or is at work now")
     for package in resources:
@@ -50,17 +59,16 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
         if dpkg.held(fields) != package["hold"]:
             is_ = "not held" if package["hold"] else "held, and should not be"
             yield difference(name, "hold", not package["hold"], package["hold"], f"package {name} is {is_}")
-        own = dpkg.upstream(fields.get("Version", ""))
-        if package["family"] != NONE:
-            matched.setdefault(package["family"], {}).setdefault(own, name)
+        sound[name] = fields.get("Version", "")
         if package["running"] != NONE:
-            should = re.sub(r"linux-image-(unsigned-)?", "", name) if package["running"] == "kernel" else own
+            kernel = package["running"] == "kernel"
+            should = re.sub(r"linux-image-(unsigned-)?", "", name) if kernel else dpkg.upstream(sound[name])
             is_ = running(machine, package["running"])
             if is_ not in (None, should):
                 yield difference(
                     name, "running", is_, should, f"reboot needed: {package['running']} {is_} runs, {should} is installed ({name})"
                 )
-    for family, versions in matched.items():
+    for family, versions in families(resources, sound).items():
         if len(versions) > 1:
             (one, first), (other, second) = list(versions.items())[:2]
             yield difference(

@@ -17,7 +17,7 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import
 def compare(name: str, fields: dict[str, str], version: str | None) -> Iterator[dict]:
     """How a package, of which dpkg knows these fields, differs from being installed, at a version where one is declared."""
     state = dpkg.state(fields)
-    if state in ("not-installed", "config-files"):
+    if not dpkg.present(fields):
         yield difference(name, "installed", False, True, f"package {name} is not installed")
     elif state != "installed":
         yield difference(name, "installed", state, True, f"package {name} is {state}: its installation was interrupted")

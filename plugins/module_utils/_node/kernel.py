@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
-"""Kernel modules: which there are."""
+"""The kernel that runs, and which modules there are for it."""
 
 from __future__ import annotations
 
