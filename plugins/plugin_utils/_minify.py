@@ -30,27 +30,26 @@ def minified(sources: dict[str, str], roots: set[str]) -> dict[str, str]:
     return {name: re.sub(r"(?m)^(?: {4})+", lambda spaces: " " * (len(spaces[0]) // 4), ast.unparse(tree)) for name, tree in trees.items()}
 
 
-class _Bare(ast.NodeTransformer):
+def _bare(tree: ast.Module) -> ast.Module:
     """Takes docstrings and annotations away."""
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
+    for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.Pass()])
         if isinstance(node, ast.FunctionDef):
             node.returns = None
-        if isinstance(node, ast.arg):
+        elif isinstance(node, ast.arg):
             node.annotation = None
-        return super().generic_visit(node)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.Assign | None:
-        return node.value and ast.copy_location(ast.Assign([node.target], node.value), node)
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
-        return None if node.module == "__future__" else node
+        for field in ("body", "orelse", "finalbody"):
+            if isinstance(statements := getattr(node, field, None), list):
+                setattr(node, field, [bare for statement in statements if (bare := _statement(statement))])
+    return ast.fix_missing_locations(tree)
 
 
-def _bare(tree: ast.Module) -> ast.Module:
-    return ast.fix_missing_locations(_Bare().visit(tree))
+def _statement(statement: ast.stmt) -> ast.stmt | None:
+    """The statement without what only annotations need; None where nothing is left."""
+    if isinstance(statement, ast.AnnAssign):
+        return statement.value and ast.Assign([statement.target], statement.value)
+    return None if isinstance(statement, ast.ImportFrom) and statement.module == "__future__" else statement
 
 
 def _bound(statement: ast.stmt) -> set[str]:

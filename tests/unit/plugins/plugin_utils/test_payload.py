@@ -79,8 +79,29 @@ def test_a_module_comes_after_those_that_it_imports():
     order = names(*_declaration.KINDS)
     assert len(order) == len(set(order)) and "difference" in order
     for name in order:
-        for needed in _payload._IMPORTS.get(name, []):
+        for needed in _payload._imports(_payload._SMALL.get(name, "")):
             assert order.index(needed) < order.index(name)
+
+
+def parsed_imports(source: str) -> list[str]:
+    """As Python itself reads them."""
+    found = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{_payload.PACKAGE}."):
+            module = node.module[len(_payload.PACKAGE) + 1:]
+            found += [module] if module else [alias.name for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("sources", [_payload._SOURCES, _payload._SMALL], ids=["written", "sent"])
+def test_every_import_is_found(sources):
+    """Also one that is written in another way than the others."""
+    for name, source in sources.items():
+        assert sorted(_payload._imports(source)) == sorted(parsed_imports(source)), name
+
+
+def test_what_only_modules_import_is_not_made_small():
+    assert "nccl_lint" in _payload._SOURCES and "nccl_lint" not in _payload._SMALL and "rails" in _payload._SMALL
 
 
 def test_every_import_is_at_the_top():
