@@ -63,7 +63,7 @@ class ActionModule(ActionBase):
         }
 
     def chosen(self, variables: dict[str, Any]) -> list[str]:
-        """The roles that `onecc_roles` chooses. Read here, and not by a template in each play, because that costs each host 2 ms."""
+        """The roles that `onecc_roles` chooses. Read here, and not by a template in each play, which each host would compile."""
         if "onecc_roles" not in variables:
             return list(_declaration.DEFAULT_ROLES)
         spec = {"onecc_roles": {"type": "list", "elements": "str", "required": True}}
