@@ -85,7 +85,8 @@ class Wanted(NamedTuple):
 
 def wanted_files(machine: Machine, resources: dict) -> list[Wanted]:
     """Every file that the resources are made of, whole."""
-    found = [Wanted(item["file"], item["content"], PLAIN) for kind in ("kernel_modules", "sysctls") for item in resources.get(kind, [])]
+    loaded_early = [item for item in resources.get("kernel_modules", []) if not item.get("unit")]
+    found = [Wanted(item["file"], item["content"], PLAIN) for item in (*loaded_early, *resources.get("sysctls", []))]
     found += [Wanted(file["path"], file["content"], PLAIN) for limit in resources.get("limits", []) for file in limit["files"]]
     found += [Wanted(item["path"], item["content"], item) for item in resources.get("files", [])]
     for block in resources.get("blocks", []):

@@ -29,12 +29,14 @@ options:
       - A declared state, given inline. Excludes O(roles).
       - A mapping of kinds to lists of resources. A resource may say no more than is listed here.
       - C(packages) have C(name) and C(version).
-      - C(kernel_modules) have C(name).
+      - C(kernel_modules) have C(name), and C(unit), the unit that loads it at boot where order matters.
       - C(sysctls) have C(name) and C(value).
       - C(limits) have C(name) (C(memlock), C(nofile) and the like) and C(value), a number or C(unlimited).
       - C(directories) have C(path), C(owner), C(group) and C(mode).
       - C(files) have C(path), C(content), C(owner), C(group), C(mode) and C(unit), the unit that reads the file.
       - C(blocks) have C(path) and C(content), the lines between two marks in a file that otherwise belongs to somebody else.
+      - C(ofed_providers) have C(name) and C(replace), the options O(onecc.cluster.ofed_info#module:provider) and
+        O(onecc.cluster.ofed_info#module:replace). There is one at most.
       - C(debconf_answers) and C(locked_packages) have the options of M(onecc.cluster.package_set), whose packages they are. The set is
         applied whole. A difference in the field C(running) is mended by a reboot alone.
       - C(arrays) have the options of M(onecc.cluster.nvme_raid).
@@ -48,6 +50,11 @@ options:
       - C(rails) have C(name), what the option C(rails) of M(onecc.cluster.node_facts) has, and C(rate) in Gb/s and C(width) in
         PCIe lanes, which each should have. Without these, the node's other rails and the capability of the link say what should be.
         They are compared, and nothing mends them.
+      - C(gpudirect) have C(name), V(auto), V(dmabuf) or V(peermem), and C(rdma_names) have C(name), the option
+        O(onecc.cluster.ofed_info#module:persistent_names). Both are only compared.
+      - C(kernel_modules), C(files), C(units) and C(gpudirect) have C(where), what a node must have for the resource to be declared there.
+        V(mlx5) is an adapter that C(mlx5_core) drives, V(rdma) any RDMA device, V(infiniband) an InfiniBand port, V(openibd) that script,
+        V(gpus) an RDMA device and the NVIDIA driver, V(peermem) the same where GPUDirect RDMA takes C(nvidia_peermem), V(all) nothing.
       - A resource may also say C(when); it is declared only if that is true.
     type: dict
   required:

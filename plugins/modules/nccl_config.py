@@ -357,6 +357,8 @@ def run(module: AnsibleModule) -> dict:
             result, text = converge(module, machine, declared, version)
     elif not machine.exists(declared["path"]) and declared["path"] != nccl_conf.PATH:
         module.fail_json(msg=f"path is {declared['path']!r}, and there is no such file")
+    elif machine.exists(declared["path"]) and machine.data(declared["path"]) is None:
+        module.fail_json(msg=f"{declared['path']} cannot be read. Become root, or see whether it is a file")
     result.update(looked_at(machine, declared, text, version))
     if refused := [item["message"] for item in result["differences"] if item.get("refused")]:
         module.fail_json(msg="\n".join(refused), **result)

@@ -80,6 +80,12 @@ options:
         description: The answer.
         type: str
         required: true
+  remove:
+    description:
+      - Packages that the same transaction removes. Their changed configuration files stay.
+    type: list
+    elements: str
+    default: []
   wait:
     description:
       - How many seconds to wait for another apt or dpkg.
@@ -141,7 +147,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.onecc.cluster.plugins.module_utils._node import apt, dpkg, durable, package_sets
-from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import mended
+from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference, mended
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import debconf_answers, locked_packages
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -172,6 +178,7 @@ class PackageSet:
         self.machine = machine
         self.packages: list[dict] = module.params["packages"]
         self.names = [package["name"] for package in self.packages]
+        self.remove: list[str] = module.params["remove"]
         self.not_updated = ""
         self.updated = False
 
@@ -244,7 +251,8 @@ class PackageSet:
         if missing:
             more = f"; and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
             return None, [], f"No source of packages of this node has {'; '.join(missing[:NAMED])}{more}"
-        chosen = [f"{name}={version}" for name, version in versions.items()]
+        # apt-get(8), install: a hyphen after a name removes the package.
+        chosen = [*(f"{name}={version}" for name, version in versions.items()), *(f"{name}-" for name in present(self.machine, self.remove))]
         rc, said = self.command("apt-get", *INSTALL, "--simulate", "install", "--", *chosen)
         return (None, [], apt.cause(said)) if rc else (apt.plan(said), chosen, "")
 
@@ -277,7 +285,10 @@ class PackageSet:
         known = dpkg.packages(self.machine)
         families = {package["family"] for package in self.packages} - {package_sets.NONE}
         stems = {package_sets.stem(name) for name, (_old, new) in plan.changes.items() if new} | set(map(package_sets.stem, self.names))
-        removed = [name for name, (_old, new) in plan.changes.items() if new is None and package_sets.stem(name) not in stems]
+        removed = [
+            name for name, (_old, new) in plan.changes.items()
+            if new is None and name not in self.remove and package_sets.stem(name) not in stems
+        ]
         others = [
             name for name, (_old, new) in plan.changes.items()
             if new and name not in self.names and package_sets.family_of(name) not in families
@@ -330,8 +341,17 @@ class PackageSet:
                 self.fail(f"dpkg --set-selections failed: {apt.cause(said)}")
 
 
+def present(machine: Machine, names: list[str]) -> list[str]:
+    """Those of the packages that are there, be it in part."""
+    known = dpkg.packages(machine, names)
+    return [name for name in names if name in known and dpkg.state(known[name]) not in ("not-installed", "config-files")]
+
+
 def differences_of(machine: Machine, params: dict) -> list[dict]:
-    return [*debconf_answers.check(machine, params["debconf"]), *locked_packages.check(machine, params["packages"])]
+    to_remove = [
+        difference(name, "present", True, False, f"package {name} is installed, and is to be removed") for name in present(machine, params["remove"])
+    ]
+    return [*debconf_answers.check(machine, params["debconf"]), *locked_packages.check(machine, params["packages"]), *to_remove]
 
 
 def reboot_reasons(differences: list[dict]) -> list[str]:
@@ -360,7 +380,7 @@ def converge(module: AnsibleModule) -> dict:
     package_set = PackageSet(module, machine)
     changes: list[str] = []
     to_mend = [item for item in differences if item["field"] != "running"]
-    to_install = [item for item in to_mend if item["field"] in ("installed", "version", "family", "interrupted")]
+    to_install = [item for item in to_mend if item["field"] in ("installed", "version", "family", "interrupted", "present")]
     left = differences
     if to_mend and module.check_mode:
         changes = foreseen(package_set) if to_install else []
@@ -383,6 +403,9 @@ def converge(module: AnsibleModule) -> dict:
 
 def invalid(params: dict) -> str | None:
     """What is wrong with the options beyond their types."""
+    for name in params["remove"]:
+        if not re.fullmatch(package_sets.NAME[0], name):
+            return f"remove: {name!r}; allowed is {package_sets.NAME[1]}"
     for kind, fields in (("packages", {"name": package_sets.NAME, "version": package_sets.VERSION}),
                          ("debconf", {"name": package_sets.QUESTION, "owner": package_sets.NAME, "value": package_sets.LINE})):
         for item in params[kind]:
@@ -397,6 +420,7 @@ def main() -> None:
         argument_spec={
             "packages": {"type": "list", "elements": "dict", "required": True, "options": package_sets.LOCKED_PACKAGE},
             "debconf": {"type": "list", "elements": "dict", "default": [], "options": package_sets.ANSWER},
+            "remove": {"type": "list", "elements": "str", "default": []},
             "wait": {"type": "int", "default": 300},
         },
         supports_check_mode=True,

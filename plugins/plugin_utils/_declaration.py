@@ -20,8 +20,11 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node import (
     accounts,
     mount_units,
     nccl_declared,
+    ofed,
     package_sets,
     pci,
+    presence,
+    rdma_names,
     specs,
     storage,
 )
@@ -29,15 +32,19 @@ from ansible_collections.onecc.cluster.plugins.plugin_utils import _payload
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
-# The roles that site.yml keeps in state where `onecc_roles` names none, in the order of applying.
+# The roles that site.yml keeps in state where `onecc_roles` names none, in the order of applying. The role ofed is for those who
+# name it, before lambda_stack.
 DEFAULT_ROLES = ("base", "lambda_stack", "nvme_raid", "filesystems", "nccl")
 
 _ACCESS = {"owner": {"type": "str", "default": "root"}, "group": {"type": "str", "default": "root"}}
+# What a node must have for a resource to be declared there. The node itself knows; without it, on every node. (YAML reads `on` as true.)
+_WHERE = {"where": {"type": "str", "choices": list(presence.CONDITIONS)}}
 
 # Kinds of resources in the order of applying, and what a resource of each may say.
 KINDS: dict[str, dict[str, dict[str, Any]]] = {
     "packages": {"name": {"type": "str", "required": True}, "version": {"type": "str"}},
-    "kernel_modules": {"name": {"type": "str", "required": True}},
+    # The unit that loads it at boot, where order matters; without it, systemd-modules-load does.
+    "kernel_modules": {"name": {"type": "str", "required": True}, "unit": {"type": "str"}, **_WHERE},
     "sysctls": {"name": {"type": "str", "required": True}, "value": {"type": "str", "required": True}},
     "limits": {"name": {"type": "str", "required": True}, "value": {"type": "str", "required": True}},
     "directories": {"path": {"type": "str", "required": True}, **_ACCESS, "mode": {"type": "str", "default": "0755"}},
@@ -49,9 +56,14 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
         "mode": {"type": "str", "default": "0644"},
         # The unit that reads the file, and has to do so again when it changes.
         "unit": {"type": "str"},
+        **_WHERE,
     },
     "blocks": {"path": {"type": "str", "required": True}, "content": {"type": "str", "required": True}},
-    # After the files: keys and sources of packages are such.
+    # After the files: keys and sources of packages are such. A provider changes in the transaction that installs its packages.
+    "ofed_providers": {
+        "name": {"type": "str", "required": True, "choices": [ofed.DETECT, *ofed.PROVIDERS]},
+        "replace": {"type": "list", "elements": "str", "choices": list(ofed.PROVIDERS), "default": []},
+    },
     "debconf_answers": package_sets.ANSWER,
     "locked_packages": package_sets.LOCKED_PACKAGE,
     "arrays": specs.ARRAY,
@@ -62,7 +74,11 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
         "name": {"type": "str", "required": True},
         "enabled": {"type": "bool"},
         "active": {"type": "bool"},
+        **_WHERE,
     },
+    # Only compared: what differs there takes a reboot, or other hardware or drivers.
+    "gpudirect": {"name": {"type": "str", "required": True, "choices": ["auto", "dmabuf", "peermem"]}, **_WHERE},
+    "rdma_names": {"name": {"type": "str", "required": True, "choices": list(rdma_names.PATTERNS)}},
     # Only compared: nothing in roles/apply mends a cable. The rate is Gb/s, the width PCIe lanes.
     "rails": {"name": {"type": "str", "required": True}, **specs.RAILS, "rate": {"type": "float"}, "width": {"type": "int", "choices": list(pci.WIDTHS)}},
 }
@@ -87,6 +103,7 @@ _PATTERNS = {
     ("locked_packages", "name"): package_sets.NAME,
     ("locked_packages", "version"): package_sets.VERSION,
     ("kernel_modules", "name"): (r"[A-Za-z0-9_-]+", "a kernel module's name"),
+    ("kernel_modules", "unit"): _UNIT,
     ("sysctls", "name"): (r"[A-Za-z0-9_-]+([./][A-Za-z0-9_:-]+)+", "a sysctl's name, such as vm.swappiness"),
     ("sysctls", "value"): (r"[^\n]+", "one line"),
     ("limits", "name"): ("|".join(_LIMITS), f"one of {', '.join(_LIMITS)}"),
@@ -126,9 +143,12 @@ _LOADED.update(
     for path in (state, state.parent / "defaults" / "main.yml", state.parent / "meta" / "argument_specs.yml")
     if path.is_file()
 )
-# The same for the program of a comparison of all these roles, which every worker would compress anew.
-for _preflight in (False, True):
-    _payload.code(frozenset(kind for role in DEFAULT_ROLES for kind in _LOADED[ROLES / role / "state.yml"]), _preflight)
+# The same for the program of a comparison of all these roles, which every worker would compress anew: as they are unasked, and
+# with a declared set of packages.
+_DEFAULT_KINDS = {kind for role in DEFAULT_ROLES for kind in _LOADED[ROLES / role / "state.yml"]}
+for _kinds in (_DEFAULT_KINDS, _DEFAULT_KINDS - {"debconf_answers", "locked_packages"}):
+    for _preflight in (False, True):
+        _payload.code(_payload.needed([dict.fromkeys(_kinds, [])], _preflight))
 # And for Ansible's filters, all of which the first use of one loads: 8 ms of CPU a host.
 Templar(DataLoader()).template(trust_as_template("{{ '' | default('') }}"))
 
@@ -223,7 +243,7 @@ def complete(state: Any, templar: Templar, folder: pathlib.Path | None = None) -
         package_sets.complete(locked)
         if wrong := package_sets.mismatches(locked, package_sets.declared_versions(locked)):
             raise DeclarationError(f"locked_packages: {'; '.join(wrong)}.")
-    for module in checked.get("kernel_modules", []):
+    for module in (item for item in checked.get("kernel_modules", []) if not item["unit"]):
         module["file"] = f"/etc/modules-load.d/onecc-{module['name']}.conf"
         module["content"] = f"{module['name']}\n"
     for sysctl in checked.get("sysctls", []):
@@ -332,13 +352,13 @@ def to_check(state: dict[str, list[dict]]) -> dict[str, list[dict]]:
 
 def to_apply(state: dict[str, list[dict]], differences: list[dict]) -> dict[str, list[dict]]:
     """What is to be applied, by kind in the order of applying: the resources that differ, the mounts that rest on an array
-    that differs, the whole set of locked packages where one differs, and the users who are no longer declared, with their
-    access taken away."""
+    that differs, the whole set of locked packages where one differs or their provider does, and the users who are no longer
+    declared, with their access taken away."""
     differing = {(item["kind"], item["name"]) for item in differences}
     kinds = {kind for kind, _name in differing}
 
     def wanted(kind: str, item: dict) -> bool:
-        if kind in _WHOLE and kind in kinds:
+        if kind in _WHOLE and kinds & {kind, "ofed_providers"}:
             return True
         rests_on = item.get("array") if kind == "mounts" else None
         return (kind, item.get("name") or item.get("path")) in differing or bool(

@@ -32,6 +32,7 @@ MINIMUM_TEXT = ".".join(map(str, MINIMUM))
 # same for all nodes; what follows it is the node's data. LZMA takes a tenth less than zlib for the program.
 COMMAND = "{python} -I -S -c 'import lzma, sys; d = lzma.LZMADecompressor(); exec(d.decompress(sys.stdin.buffer.read()))'"
 
+PREFLIGHT = "preflight"
 # More than a program has bytes. The default of 8 MiB costs 12 ms of CPU to set up.
 WINDOW = 1 << 16
 
@@ -86,8 +87,8 @@ _SMALL = _minify.minified(_SOURCES, {"check", "examine", "Machine"})
 _IMPORTS = {module: _imports(source) for module, source in _SMALL.items()}
 
 
-def modules(kinds: Iterable[str], preflight: bool = False) -> tuple[tuple[str, str], ...]:
-    """Names and sources of the checker and of these kinds, each after the modules that it imports, as they are sent."""
+def modules(wanted: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Names and sources of the checker and of these modules, each after those that it imports, as they are sent."""
     found: list[str] = []
 
     def add(module: str) -> None:
@@ -96,25 +97,32 @@ def modules(kinds: Iterable[str], preflight: bool = False) -> tuple[tuple[str, s
                 add(imported)
             found.append(module)
 
-    for module in ("checker", *(f"kinds.{kind}" for kind in sorted(kinds)), *(["preflight"] if preflight else [])):
+    for module in ("checker", *sorted(wanted)):
         add(module)
     return ((PACKAGE, ""), (f"{PACKAGE}.kinds", ""), *((f"{PACKAGE}.{module}", _SMALL[module]) for module in found))
 
 
 @functools.lru_cache
-def code(kinds: frozenset[str], preflight: bool) -> bytes:
-    """The program for these kinds, compressed."""
+def code(wanted: frozenset[str]) -> bytes:
+    """The program of these modules, compressed."""
+    preflight = PREFLIGHT in wanted
     text = _PROGRAM.format(
-        modules=modules(kinds, preflight), package=PACKAGE, mark=MARK, before=_PYTHON if preflight else "",
+        modules=modules(wanted), package=PACKAGE, mark=MARK, before=_PYTHON if preflight else "",
         compare=_PREFLIGHT.format(package=PACKAGE, mark=PREFLIGHT_MARK) if preflight else "found = compare()",
     )
     return lzma.compress(text.encode(), lzma.FORMAT_ALONE, filters=[{"id": lzma.FILTER_LZMA1, "dict_size": WINDOW}])
 
 
+def needed(states: Iterable[dict[str, list[dict]]], preflight: bool) -> frozenset[str]:
+    """The modules that a comparison with some states needs."""
+    kinds = {f"kinds.{kind}" for state in states for kind in state}
+    somewhere = any(item.get("where") for state in states for items in state.values() for item in items if isinstance(item, dict))
+    return frozenset(kinds | ({"presence"} if somewhere else set()) | ({PREFLIGHT} if preflight else set()))
+
+
 def program(states: dict[str, dict[str, list[dict]]], clock: float | None = None) -> bytes:
     """The program that compares a node with the states of some roles, and these. With a clock it does a preflight too."""
-    kinds = frozenset(kind for state in states.values() for kind in state)
-    return code(kinds, clock is not None) + zlib.compress(json.dumps([states, clock]).encode(), 9)
+    return code(needed(states.values(), clock is not None)) + zlib.compress(json.dumps([states, clock]).encode(), 9)
 
 
 def answer(stdout: str) -> dict[str, list[dict]] | None:

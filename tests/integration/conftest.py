@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import runpy
 import shlex
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT / "tests" / "lab"))
+runpy.run_path(str(CHECKOUT / "tests" / "unit" / "conftest.py"))  # makes the collection importable, once for all tests
 
 # A node boots in 20 s alone on an emulated processor, and in minutes on a busy computer.
 BOOT_SECONDS = 600
@@ -157,14 +159,24 @@ def lab(converged_lab: Lab) -> Iterator[Lab]:
 
 def lambda_source(lab: Lab, state: str = "") -> dict[str, str]:
     """The lab's stand-in for Lambda's repository as `lambda_stack_source`; in a state of its own where one is named."""
-    url = f"{lab.environ['ONECC_REPOSITORIES']}/lambda" + (f"-{state}" if state else "")
-    with urllib.request.urlopen(url.replace("//10.0.2.2:", "//127.0.0.1:") + "/lambda.asc", timeout=60) as answer:
+    return {"suite": "jammy", **source(lab, "lambda" + (f"-{state}" if state else ""), "lambda.asc")}
+
+
+def doca_source(lab: Lab) -> dict[str, str]:
+    """The lab's stand-in for the DOCA repository as `ofed_source`."""
+    return source(lab, "doca", "GPG-KEY-Mellanox.pub")
+
+
+def source(lab: Lab, repository: str, key_file: str) -> dict[str, str]:
+    """Address, key and fingerprint of a repository of the lab."""
+    url = f"{lab.environ['ONECC_REPOSITORIES']}/{repository}"
+    with urllib.request.urlopen(f"{url.replace('//10.0.2.2:', '//127.0.0.1:')}/{key_file}", timeout=60) as answer:
         key = answer.read()
     shown = subprocess.run(
         ["gpg", "--homedir", str(lab.folder), "--with-colons", "--show-keys"], input=key, check=True, capture_output=True,
     ).stdout.decode()
     fingerprint = next(line.split(":")[9] for line in shown.splitlines() if line.startswith("fpr:"))
-    return {"url": url, "suite": "jammy", "key": key.decode(), "fingerprint": fingerprint}
+    return {"url": url, "key": key.decode(), "fingerprint": fingerprint}
 
 
 NODE = "1cc-node-1"

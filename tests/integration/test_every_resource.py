@@ -7,6 +7,7 @@ the other, each seen to add its resource and no other to what differs; then one 
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -20,11 +21,16 @@ USER = {"name": "ada", "uid": 2001, "sudo": True, "keys": ["ssh-ed25519 " + "A" 
 LOCKED = {"libnccl2": "2.26.2-0lambda0.22.04.1", "libcudart12": "12.8.90~12.8.1-0lambda0.22.04.1", "libopenmpi3": "4.1.7-0lambda0.22.04.1"}
 
 
+@functools.lru_cache
 def variables(lab: Lab) -> dict:
+    perftest = lab.ssh(NODE, "dpkg-query --show --showformat '${Version}' perftest")
     return {
         "base_users": [USER],
         # The lab's rails are soft-RoCE.
         "onecc_rails": {"link_layer": "Ethernet", "count": 2},
+        "ofed_provider": "inbox",
+        "ofed_replace": ["mlnx_ofed"],
+        "ofed_packages": [{"name": "perftest", "version": perftest}],
         "lambda_stack_source": lambda_source(lab),
         "lambda_stack_packages": [{"name": name, "version": version} for name, version in LOCKED.items()],
         "lambda_stack_accept_cudnn_license": True,
@@ -42,10 +48,9 @@ def debconf_answers(name: str, owner: str, **_rest: object) -> Iterator[str]:
     yield f"sed -i '/^Name: {name.replace('/', '.')}$/,/^$/d' /var/cache/debconf/config.dat"
 
 
-def locked_packages(name: str, **_rest: object) -> Iterator[str]:
-    yield f"apt-mark unhold {name}"
-    yield f"dpkg --force-hold --remove {name}"
-    yield f"""
+def foreign(name: str) -> str:
+    """An empty package of that name, of no source."""
+    return f"""
         mkdir -p /tmp/{name}/DEBIAN
         printf 'Package: {name}\\nVersion: 99\\nArchitecture: amd64\\nMaintainer: x\\nDescription: x\\n' > /tmp/{name}/DEBIAN/control
         dpkg-deb --build /tmp/{name} >/dev/null
@@ -54,9 +59,20 @@ def locked_packages(name: str, **_rest: object) -> Iterator[str]:
     """
 
 
+def locked_packages(name: str, **_rest: object) -> Iterator[str]:
+    yield f"apt-mark unhold {name}"
+    yield f"dpkg --force-hold --remove {name}"
+    yield foreign(name)
+
+
+def ofed_providers(**_rest: object) -> Iterator[str]:
+    yield foreign("mlnx-ofed-all")
+
+
 def kernel_modules(name: str, file: str, **_rest: object) -> Iterator[str]:
     yield f"rm {file}"
-    yield f"rmmod {name}"
+    if name != "ib_uverbs":  # soft-RoCE needs it
+        yield f"rmmod {name}"
 
 
 def sysctls(name: str, value: str, file: str, **_rest: object) -> Iterator[str]:
@@ -111,11 +127,6 @@ def nccl_configs(path: str, profile: str, **_rest: object) -> Iterator[str]:
     yield f"sed -i /UCX/d {profile}"
 
 
-def rails(**_rest: object) -> Iterator[str]:
-    """Nothing mends a rail; tests/integration/test_rails.py takes one down."""
-    yield from ()
-
-
 def units(name: str, **_rest: object) -> Iterator[str]:
     yield f"systemctl stop {name}"
     yield f"systemctl disable {name}"
@@ -125,10 +136,13 @@ def units(name: str, **_rest: object) -> Iterator[str]:
 CHANGES = {
     change.__name__: change
     for change in (
-        packages, debconf_answers, locked_packages, kernel_modules, sysctls, limits, directories, files, blocks, arrays, mounts, users,
-        nccl_configs, rails, units,
+        packages, debconf_answers, locked_packages, ofed_providers, kernel_modules, sysctls, limits, directories, files, blocks, arrays,
+        mounts, users, nccl_configs, units,
     )
 }
+
+# Kinds that nothing mends. test_rails.py changes them.
+UNMENDED = ("rails",)
 
 
 def extra(lab: Lab) -> tuple[str, ...]:
@@ -136,7 +150,7 @@ def extra(lab: Lab) -> tuple[str, ...]:
 
 
 def resources(lab: Lab) -> list[tuple[str, str, list[str]]]:
-    """Kind, name and ways to change it, of all that is declared for the node."""
+    """Kind, name and ways to change it, of all that is declared for the node, which has no hardware for RDMA and no GPUs."""
     done = subprocess.run(
         [sys.executable, str(CHECKOUT / "tests/integration/declared.py"), NODE, json.dumps(variables(lab))],
         cwd=CHECKOUT, env=lab.environ, check=True, capture_output=True, text=True,
@@ -144,8 +158,9 @@ def resources(lab: Lab) -> list[tuple[str, str, list[str]]]:
     return [
         (kind, item.get("name") or item["path"], list(CHANGES[kind](**item)))
         for state in json.loads(done.stdout).values()
-        for kind, items in state.items()
+        for kind, items in state.items() if kind not in UNMENDED
         for item in items
+        if item.get("where") in (None, "all", "rdma")
     ]
 
 
@@ -171,8 +186,6 @@ def test_each_resource_is_named_and_mended(lab: Lab) -> None:
     turns: dict[str, int] = {}
     chosen = []
     for kind, name, scripts in found:
-        if not scripts:
-            continue
         chosen.append((kind, name, scripts[turns.get(kind, 0) % len(scripts)]))
         turns[kind] = turns.get(kind, 0) + 1
     change_all(lab, chosen)

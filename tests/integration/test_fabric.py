@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path += [str(CHECKOUT / "tests" / "unit"), str(CHECKOUT / "collections")]
+sys.path.append(str(CHECKOUT / "tests" / "unit"))
 
 import fabrics
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _fabric_view

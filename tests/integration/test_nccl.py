@@ -39,7 +39,7 @@ def test_the_devices_are_those_of_the_node(node: Lab) -> None:
     ]
     assert node.ssh(NODE, f"cat {HOSTS}").splitlines()[0].split()[0] == NODE
     again = node.site(*arguments())
-    assert again.rc == 0 and again.mended(NODE) == set() and again.status(NODE) == "in state", again.output
+    assert again.rc == 0 and again.mended(NODE) == set() and again.status(NODE) == "in_state", again.output
 
 
 @pytest.mark.thorough

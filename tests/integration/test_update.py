@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import runpy
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -21,11 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.onecc.cluster.tests.unit.playbook import COLLECTION, LOCAL, UNREACHABLE, Playbook
 from conftest import CHECKOUT, Lab, running_lab
-
-runpy.run_path(str(CHECKOUT / "tests" / "unit" / "conftest.py"))
-
-from ansible_collections.onecc.cluster.tests.unit.playbook import COLLECTION, LOCAL, UNREACHABLE, Playbook  # noqa: E402
 
 HEADS = ["head-1", "head-2"]
 COMPUTE = ["node-1", "node-2", "node-3", "node-4"]
@@ -107,7 +103,7 @@ class Cluster:
         return [line.split()[1] for line in self.log() if line.startswith("apply ")]
 
     def records(self) -> list[str]:
-        return sorted(path.name for path in (self.folder / "records").glob("*"))
+        return sorted(path.stem for path in (self.folder / "records").glob("*"))
 
     def notes(self) -> dict[str, list[str]]:
         return {name: entry["notes"] for name, entry in self.playbook.hosts().items()}
@@ -169,7 +165,7 @@ def test_a_run_that_was_cut_before_it_resumed(cluster):
     assert "resume head-1" not in cluster.log() and cluster.records() == []
     (cluster.folder / "records").mkdir()
     for name in ("head-1", "node-1"):
-        (cluster.folder / "records" / name).touch()
+        (cluster.folder / "records" / f"{name}.json").touch()
     assert cluster.run("--check").returncode == 0
     assert cluster.notes()["node-1"] == ["would be resumed", DRAINED] and cluster.log() == []
     done = cluster.run("--limit", "node-1", hooks=False)

@@ -11,13 +11,17 @@ import importlib
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
-KINDS = "ansible_collections.onecc.cluster.plugins.module_utils._node.kinds."
+NODE = "ansible_collections.onecc.cluster.plugins.module_utils._node."
 
 
 def check(machine: Machine, state: dict[str, list[dict]]) -> list[dict]:
     """The differences of every resource in `state` (resources by kind), each marked with its kind, in the state's order."""
     found = []
     for kind, resources in state.items():
-        module = importlib.import_module(KINDS + kind)
+        module = importlib.import_module(NODE + "kinds." + kind)
+        if any(item.get("where") for item in resources):  # the code for it travels only then
+            resources = importlib.import_module(NODE + "presence").here(machine, resources)
+            if not resources:
+                continue
         found += [{"kind": kind, **item} for item in module.check(machine, resources)]
     return found

@@ -5,7 +5,7 @@
 # PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
 """Rails: which RDMA ports of a node carry the traffic between GPUs, and which GPU each belongs to.
 
-A port is known by what it is and not by its name, which tells nothing. The rules, as docs/design.md gives the reasons:
+A port is known by what it is and not by its name, which tells nothing. The rules, as docs/nccl.md gives the reasons:
 
 1. What is declared decides first: `exclude`, then `devices`, which are the rails whatever else they are.
 2. Else it must have the declared link layer, be no virtual function, and be no slower than `min_rate`. Where at least

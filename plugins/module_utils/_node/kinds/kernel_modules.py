@@ -7,26 +7,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
+from ansible_collections.onecc.cluster.plugins.module_utils._node import modules
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
-
-
-def built_in(machine: Machine, name: str) -> bool:
-    """Whether the running kernel has the module built in, which /sys/module does not always show."""
-    builtin = machine.text(f"/lib/modules/{os.uname().release}/modules.builtin") or ""
-    return any(line.endswith(f"/{name}.ko") for line in builtin.replace("-", "_").splitlines())
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     for module in resources:
         name = module["name"]
-        canonical = name.replace("-", "_")
-        if not machine.exists(f"/sys/module/{canonical}") and not built_in(machine, canonical):
-            yield difference(name, "loaded", False, True, f"kernel module {name} is not loaded")
-        if machine.text(module["file"]) != module["content"]:
+        if not machine.exists(f"/sys/module/{name.replace('-', '_')}") and not modules.built_in(machine, name):
+            if modules.listed(machine, name, "dep") is False:
+                message = f"kernel module {name} does not exist for kernel {modules.release(machine)}. Install what has it, or do not declare it"
+                yield difference(name, "exists", False, True, message)
+            else:
+                yield difference(name, "loaded", False, True, f"kernel module {name} is not loaded")
+        if module.get("file") and machine.text(module["file"]) != module["content"]:
             yield difference(
                 name, "at_boot", False, True, f"kernel module {name} is not loaded at boot by {module['file']}"
             )

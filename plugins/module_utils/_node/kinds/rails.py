@@ -36,17 +36,18 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
 def number(machine: Machine, layout: rails.Layout, declared: dict) -> Iterator[tuple]:
     """Missing ones, known by the declared number, else by the devices that are declared and not there, by GPUs without one
     where others have one, by a number that does not divide that of the GPUs, or by adapters without a driver."""
-    found, silent = len(layout.rails), rdma.silent(machine) if declared.get("link_layer") != "Ethernet" else []
+    found = len(layout.rails)
+    silent = rdma.silent if declared.get("link_layer") != "Ethernet" else lambda _machine: []
     absent = [name for name in declared.get("devices") or [] if not any(rails.matches(rail.port, [name]) for rail in layout.rails)]
     should = declared.get("count")
     if should is None:
-        should = found + (len(absent) or len(layout.bare)) if found or absent else len(silent)
+        should = found + (len(absent) or len(layout.bare)) if found or absent else len(silent(machine))
         if should == found and 0 < found < len(layout.gpus) and len(layout.gpus) % found:
             should = len(layout.gpus)
     if found == should:
         return
     why = [f"no port is {name}" for name in absent] + [f"none at GPU {gpu.address}" for gpu in layout.bare]
-    why += [f"the InfiniBand adapter {address} has no RDMA device (see `dmesg | grep {address}`)" for address in silent]
+    why += [f"the InfiniBand adapter {address} has no RDMA device (see `dmesg | grep {address}`)" for address in silent(machine)]
     if found > should:
         why = [", ".join(rail.port.name for rail in layout.rails) + "; name in `exclude` what is none"]
     yield "count", found, should, f"there are {found} and should be {should}" + "".join(f"; {text}" for text in why)

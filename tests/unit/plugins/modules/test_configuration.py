@@ -125,3 +125,10 @@ def test_a_unit_that_did_not_read_is_asked_again(root, monkeypatch):
 def test_an_owner_that_nobody_knows(root):
     with pytest.raises(Failed, match="owner is 'no-such-user'"):
         run({"files": [file(root / "f", owner="no-such-user")]})
+
+
+def test_a_module_that_a_unit_loads_at_boot_is_loaded_now_and_gets_no_file(root):
+    early = {"name": "ib_umad", "unit": None, "file": str(root / "ib_umad.conf"), "content": "ib_umad\n"}
+    result, module = run({"kernel_modules": [early, {"name": "nvidia_peermem", "unit": "onecc-nvidia-peermem.service"}]})
+    assert result["written"] == [str(root / "ib_umad.conf")]
+    assert [argv[-1] for argv in module.ran] == ["ib_umad", "nvidia_peermem"]

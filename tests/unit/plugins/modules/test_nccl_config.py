@@ -70,6 +70,12 @@ def test_a_missing_file_has_no_findings(node):
         run(path="/tmp/no.conf")
 
 
+def test_a_file_that_cannot_be_read_is_not_taken_for_an_empty_one(node):
+    os.makedirs(node.path(CONF))
+    with pytest.raises(Failed, match="^/etc/nccl.conf cannot be read. Become root"):
+        run()
+
+
 def test_findings_and_settings(node):
     node.write(CONF, "NCCL_IB_HCA=mlx5\nNCCL_DEBUG=INFO\n")
     node.write("/etc/environment", "NCCL_DEBUG=WARN\n")

@@ -53,10 +53,10 @@ class Node(Captured):
             f"Package: {name}\nStatus: {state}\nArchitecture: amd64\nVersion: {version}\n\n" for name, (state, version) in self.status.items()
         ))
 
-    def converge(self, *packages: dict, debconf: tuple[dict, ...] = (), wait: int = 0) -> dict:
+    def converge(self, *packages: dict, debconf: tuple[dict, ...] = (), remove: tuple[str, ...] = (), wait: int = 0) -> dict:
         full = [{"version": None, "hold": True, "family": None, "running": "none", **package} for package in packages]
         package_sets.complete(full)
-        self.params = {"packages": full, "debconf": [{"type": "select", **answer} for answer in debconf], "wait": wait}
+        self.params = {"packages": full, "debconf": [{"type": "select", **answer} for answer in debconf], "remove": list(remove), "wait": wait}
         self.commands = []
         if wrong := package_set.invalid(self.params):
             raise Failed(wrong)
@@ -92,12 +92,18 @@ class Node(Captured):
         return text
 
     def changes(self, argv: list[str]) -> dict[str, str]:
-        chosen = dict(word.split("=") for word in argv[argv.index("--") + 1:])
+        chosen = dict(word.split("=") for word in argv[argv.index("--") + 1:] if not word.endswith("-"))
         return {name: version for name, version in chosen.items() if self.status.get(name, ("", ""))[1] != version}
 
     def simulate(self, argv: list[str], _data: str | None) -> str:
         has = {name: f"[{version}] " for name, (_state, version) in self.status.items()}
-        return self.also + "".join(f"Inst {name} {has.get(name, '')}({version} x [amd64])\n" for name, version in self.changes(argv).items())
+        gone = "".join(f"Remv {name} {has[name]}\n" for name in self.gone(argv))
+        return self.also + gone + "".join(
+            f"Inst {name} {has.get(name, '')}({version} x [amd64])\n" for name, version in self.changes(argv).items()
+        )
+
+    def gone(self, argv: list[str]) -> list[str]:
+        return [word[:-1] for word in argv[argv.index("--") + 1:] if word.endswith("-")]
 
     def assume_no(self, _argv: list[str], _data: str | None) -> str:
         return "Need to get 1 kB of archives.\nAfter this operation, 1 kB of additional disk space will be used.\n"
@@ -105,6 +111,8 @@ class Node(Captured):
     def install(self, argv: list[str], _data: str | None) -> None:
         for name, version in self.changes(argv).items():
             self.status[name] = ("install ok installed", version)
+        for name in self.gone(argv):
+            self.status[name] = ("deinstall ok config-files", self.status[name][1])
         self.flush()
 
     def update(self, _argv: list[str], _data: str | None) -> None:
@@ -344,6 +352,30 @@ def test_a_driver_that_does_not_run_yet_changes_nothing_and_is_said(node):
     assert node.converge(*locked(DRIVER))["reboot_reasons"] == reasons
     again = node.converge(*locked(DRIVER))
     assert (again["changed"], again["reboot_reasons"], node.commands) == (False, reasons, [])
+
+
+def test_what_is_to_be_removed_goes_in_the_same_transaction(node):
+    node.installed(mlnx_ofed_all="24.10-0.7.0.0", libibverbs1="2410mlnx54-1.2410068")
+    node.offered = {"doca-ofed": ["3.2.0"]}
+    result = node.converge({"name": "doca-ofed", "version": "3.2.0"}, remove=("mlnx-ofed-all", "mlnx-ofed-basic"))
+    assert result["changes"] == ["doca-ofed: none -> 3.2.0", "mlnx-ofed-all: 24.10-0.7.0.0 -> removed"]
+    assert node.argv["install"][-2:] == ["doca-ofed=3.2.0", "mlnx-ofed-all-"]
+    assert [item["name"] for item in result["differences"]] == ["doca-ofed", "mlnx-ofed-all"]
+    again = node.converge({"name": "doca-ofed", "version": "3.2.0"}, remove=("mlnx-ofed-all", "mlnx-ofed-basic"))
+    assert not again["changed"] and node.commands == []
+
+
+def test_a_removal_that_takes_others_with_it_is_refused(node):
+    node.installed(mlnx_ofed_all="24.10-0.7.0.0", slurmd="23.11")
+    node.also = "Remv slurmd [23.11]\n"
+    assert "would remove slurmd" in refused(node, remove=("mlnx-ofed-all",))
+    assert "install" not in node.commands
+
+
+@pytest.mark.parametrize("name", ["a;id", "--purge", "a b", ""])
+def test_what_is_no_name_is_not_removed(node, name):
+    assert "remove: " in refused(node, remove=(name,))
+    assert node.commands == []
 
 
 @pytest.mark.parametrize(("packages", "debconf", "words"), [

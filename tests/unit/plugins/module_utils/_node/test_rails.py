@@ -17,6 +17,7 @@ from ansible_collections.onecc.cluster.tests.unit.sysfs import (
     NDR,
     Sysfs,
     address,
+    bridged,
     gpu_path,
     lone_path,
     rail_path,
@@ -108,8 +109,9 @@ def test_two_gpus_and_two_rails_at_a_switch(machine):
 
 def test_a_rail_for_two_gpus(machine):
     for switch in range(4):
+        bus = 0x10 + switch * 0x10
         machine.gpu(gpu_path(switch))
-        machine.gpu(gpu_path(switch).replace(":00.0/0000:", ":02.0/0000:")[:-7] + "05:00.0".replace("05", f"{0x15 + switch * 0x10:02x}"))
+        machine.gpu(f"{bridged(switch)}/0000:{bus + 2:02x}:02.0/0000:{bus + 5:02x}:00.0")
         machine.hca(f"mlx5_{switch}", rail_path(switch))
     found = rails.layout(machine, {})
     assert len(found.gpus) == 8
@@ -196,14 +198,25 @@ def test_without_gpus_the_most_common_rate(machine):
 
 
 def test_virtual_functions_beside_physical_ones_are_none(machine):
+    """One beside each rail, of the same board and as fast."""
     machine.gpu_node()
-    for function in range(1, 4):
-        folder = machine.pci(rail_path(0)[:-1] + str(function), vendor="0x15b3", **{"class": "0x020700"})
-        machine.link(f"{folder}/physfn", f"/sys/bus/pci/devices/{address(rail_path(0))}")
-        machine.hca(f"mlx5_{20 + function}", rail_path(0)[:-1] + str(function), board=("MT4126", CONNECTX7[1]))
+    for number in range(8):
+        path = rail_path(number)[:-1] + "1"
+        machine.hca(f"mlx5_{20 + number}", path)
+        machine.link(f"/sys/devices/{path}/physfn", f"/sys/bus/pci/devices/{address(rail_path(number))}")
     assert names(machine) == EIGHT
     assert differences(machine) == []
-    assert names(machine, devices=["mlx5_2?"]) == ["mlx5_21", "mlx5_22", "mlx5_23"]
+    assert names(machine, devices=["mlx5_2?"]) == [f"mlx5_{20 + i}" for i in range(8)]
+
+
+def test_sub_functions_are_none(machine):
+    machine.gpu_node()
+    function = f"/sys/devices/{rail_path(0)}/mlx5_core.sf.2"
+    folder = f"{function}/infiniband/mlx5_20"
+    machine.port(f"{folder}/ports/1")
+    machine.link(f"{folder}/device", function)
+    machine.link("/sys/class/infiniband/mlx5_20", folder)
+    assert names(machine, count=9) == EIGHT
 
 
 def test_a_virtual_function_given_to_a_virtual_machine_is_one(machine):
@@ -314,6 +327,15 @@ def test_a_rail_whose_gpu_is_gone_keeps_its_place(machine):
     assert [rail.gpu is None for rail in found.rails] == [i == 3 for i in range(8)]
 
 
+def test_a_gpu_and_the_rail_of_another_one_are_gone(machine):
+    """The rail without a GPU does not take the place of the one that is missing."""
+    machine.gpu_node(broken={5: {"gone": True}})
+    machine.folder.joinpath("sys/bus/pci/devices", address(gpu_path(3))).unlink()
+    found = rails.layout(machine, {})
+    assert [(rail.index, rail.port.name) for rail in found.rails] == [(i, EIGHT[i]) for i in (0, 1, 2, 3, 4, 6, 7)]
+    assert found.rails[3].gpu is None and [gpu.address for gpu in found.bare] == [address(gpu_path(5))]
+
+
 def test_no_driver_at_all(machine):
     machine.gpu_node(broken={number: {"gone": True} for number in range(8)})
     for number in range(8):
@@ -354,6 +376,17 @@ def test_a_narrow_link(machine):
     assert differences(machine) == [("mlx5_2 width", 8, 16)]
     rewrite(machine, device, current_link_width="16", current_link_speed="16.0 GT/s PCIe")
     assert differences(machine) == [("mlx5_2 speed", 16, 32)]
+
+
+@pytest.mark.parametrize("width", ["0", "63", "255", "Unknown", "-1", ""])
+def test_widths_that_there_are_not(machine, width):
+    """What virtual machines and sleeping devices show."""
+    virtual_node(machine)
+    device = f"/sys/bus/pci/devices/{address(virtual(0))}"
+    rewrite(machine, device, current_link_width="16", max_link_width=width)
+    assert differences(machine) == []
+    rewrite(machine, device, current_link_width=width, max_link_width="16")
+    assert differences(machine) == []
 
 
 def test_a_slot_that_cannot_do_more_is_no_narrow_link(machine):

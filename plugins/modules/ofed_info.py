@@ -1,0 +1,225 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ofed_info
+short_description: Says who provides a node's RDMA stack, what of it runs, and what a change of the provider takes
+version_added: 0.1.0
+description:
+  - Reads who provides the RDMA stack (the distribution, DOCA-OFED or MLNX_OFED), the version of the loaded C(mlx5_core), the firmware of
+    the adapters, and how they reach the memory of GPUs.
+  - With O(provider), also which packages go and which get other versions when the node changes to it; fails where the node has another
+    provider that O(replace) does not name. Changes nothing itself.
+options:
+  provider:
+    description:
+      - The provider that the node is to have. V(detect) is the one that it has.
+    type: str
+    choices: [detect, inbox, doca, mlnx_ofed]
+    default: detect
+  replace:
+    description:
+      - Providers that may be replaced.
+    type: list
+    elements: str
+    choices: [inbox, doca, mlnx_ofed]
+    default: []
+  packages:
+    description:
+      - The packages of O(provider), with the options of the packages of M(onecc.cluster.package_set).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the package.
+        type: str
+        required: true
+      version:
+        description: Its version.
+        type: str
+      hold:
+        description: Whether it is held.
+        type: bool
+        default: true
+      family:
+        description: The packages that have to be of the same version.
+        type: str
+      running:
+        description: What of the package has to run.
+        type: str
+        choices: [none, driver, kernel]
+        default: none
+  persistent_names:
+    description:
+      - The rule by which RDMA devices are to be named. Without it, any names will do.
+    type: str
+    choices: [pci, guid, fallback, kernel]
+author:
+  - The onecc.cluster developers (@onecc)
+attributes:
+  check_mode:
+    description: It never changes anything.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Which OFED is this, and which firmware?
+  onecc.cluster.ofed_info:
+
+- name: What would it take to have DOCA-OFED?
+  onecc.cluster.ofed_info:
+    provider: doca
+    replace: [mlnx_ofed]
+"""
+
+RETURN = r"""
+provider:
+  description: Who provides the RDMA stack, V(inbox), V(doca) or V(mlnx_ofed); null where there is none.
+  returned: always
+  type: str
+version:
+  description: Its version; of OFED the release.
+  returned: always
+  type: str
+  sample: 25.10-1.2.8
+mlx5_core:
+  description: The version that the loaded C(mlx5_core) says it has; empty where it says none, null where it is not loaded.
+  returned: always
+  type: str
+gpudirect:
+  description: How adapters reach the memory of GPUs; null where the node has no NVIDIA driver.
+  returned: always
+  type: dict
+  contains:
+    dmabuf:
+      description: Whether DMA-BUF is possible.
+      type: bool
+    obstacles:
+      description: Why it is not; empty where it is.
+      type: list
+      elements: str
+    peermem:
+      description: Whether C(nvidia_peermem) is in use, or could be.
+      type: bool
+    in_use:
+      description: What programs find, V(peermem), V(dmabuf) or null. NCCL takes DMA-BUF where both are there.
+      type: str
+firmware:
+  description: Device, board and firmware version of each adapter. It is never changed.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - device: mlx5_1
+      board: MT_0000000838
+      version: 28.39.2048
+reboot_reasons:
+  description: Why the node needs a reboot; empty where what is installed runs.
+  returned: always
+  type: list
+  elements: str
+replacing:
+  description: What a change of the provider takes; null where there is nothing to replace.
+  returned: always
+  type: dict
+  contains:
+    packages:
+      description: The set for M(onecc.cluster.package_set), O(packages) and those that go back to the distribution's version.
+      type: list
+      elements: dict
+    remove:
+      description: Packages that are to be removed.
+      type: list
+      elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect, ofed, ofed_change, package_locks, package_sets, rdma_names
+from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+# By these files NCCL knows that peer memory works (its src/transport/net_ib, ibGdrSupportInitOnce).
+PEERMEM_IN_USE = (
+    f"/sys/module/{gpudirect.PEERMEM}/version", "/sys/kernel/mm/memory_peers/nv_mem/version", "/sys/kernel/mm/memory_peers/nv_mem_nc/version",
+)
+
+
+def gpudirect_facts(machine: Machine) -> dict | None:
+    """What is possible, and what programs find."""
+    if not gpudirect.driver(machine):
+        return None
+    obstacles, peermem = gpudirect.obstacles(machine), any(map(machine.exists, PEERMEM_IN_USE))
+    runs = not obstacles and machine.exists(gpudirect.DRIVER)
+    return {
+        "dmabuf": not obstacles, "obstacles": obstacles, "peermem": peermem or gpudirect.peermem(machine),
+        "in_use": "dmabuf" if runs else "peermem" if peermem else None,
+    }
+
+
+def reboot_reasons(machine: Machine, stack: ofed.Stack, rule: str | None) -> list[str]:
+    others = rdma_names.others(machine, rule) if rule else []
+    return [
+        *filter(None, [ofed.reboot_reason(machine, stack)]), *([rdma_names.reboot_reason(others, rule)] if others else []),
+    ]
+
+
+def complete(packages: list[dict], change: ofed_change.Change) -> list[dict]:
+    """The declared packages, those that go back at the distribution's version, and the others that go back, which nobody holds."""
+    names = {package["name"] for package in packages}
+    back = [{"name": name, "version": version, "hold": False} for name, version in change.back.items() if name not in names]
+    declared = [{**package, "version": package["version"] or change.back.get(package["name"])} for package in packages]
+    return [{key: value for key, value in package.items() if value is not None} for package in (*declared, *back)]
+
+
+def replacing(module: AnsibleModule, machine: Machine, stack: ofed.Stack) -> dict | None:
+    """What the change to the declared provider takes, if there is one; fails if it is not allowed."""
+    wanted = module.params["provider"]
+    if not stack.provider or wanted in (stack.provider, ofed.DETECT):
+        return None
+    change = ofed_change.change(machine, stack.provider, wanted)
+    if stack.provider not in module.params["replace"]:
+        module.fail_json(
+            msg=f"The RDMA stack of this node is {stack}, declared is {wanted}. Nothing was changed. To replace it would {change}. If that is "
+            f"what you want, add {stack.provider} to ofed_replace (the option replace), or leave the provider undeclared to keep it."
+        )
+    return {"packages": complete(module.params["packages"], change), "remove": change.remove}
+
+
+def info(module: AnsibleModule, machine: Machine) -> dict:
+    """The module's result."""
+    stack = ofed.Stack(machine)
+    return {
+        "changed": False,
+        "provider": stack.provider,
+        "version": stack.version or None,
+        "mlx5_core": machine.attribute(f"{ofed.MLX5}/version") if machine.exists(ofed.MLX5) else None,
+        "gpudirect": gpudirect_facts(machine),
+        "firmware": package_locks.firmware(machine),
+        "reboot_reasons": reboot_reasons(machine, stack, module.params["persistent_names"]),
+        "replacing": replacing(module, machine, stack),
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "provider": {"type": "str", "choices": [ofed.DETECT, *ofed.PROVIDERS], "default": ofed.DETECT},
+            "replace": {"type": "list", "elements": "str", "choices": list(ofed.PROVIDERS), "default": []},
+            "packages": {"type": "list", "elements": "dict", "default": [], "options": package_sets.LOCKED_PACKAGE},
+            "persistent_names": {"type": "str", "choices": list(rdma_names.PATTERNS)},
+        },
+        supports_check_mode=True,
+    )
+    module.exit_json(**info(module, Machine()))
+
+
+if __name__ == "__main__":
+    main()

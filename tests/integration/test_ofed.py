@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role ofed with real apt and dpkg: from the distribution's RDMA stack to DOCA-OFED and back, each only when told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import CHECKOUT, NODE, Lab, doca_source
+
+# The newest of the lab's repository.
+DOCA, RELEASE = "3.2.0", "25.10-1.2.8"
+
+
+def declared(**variables: object) -> tuple[str, ...]:
+    return "--limit", NODE, "-e", json.dumps({"onecc_roles": ["ofed"], **variables})
+
+
+def info(lab: Lab) -> dict:
+    """What ofed_info says of the compute node."""
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "ansible"), NODE, "--become", "-m", "onecc.cluster.ofed_info"],
+        cwd=CHECKOUT, env={**lab.environ, "ANSIBLE_LOAD_CALLBACK_PLUGINS": "false"}, capture_output=True, text=True, check=True,
+    )
+    return json.loads(done.stdout[done.stdout.index("{"):])
+
+
+def versions(lab: Lab) -> dict[str, str]:
+    """What is installed on the compute node."""
+    rows = lab.ssh(NODE, "dpkg-query --show --showformat '${db:Status-Status} ${Package} ${Version}\\n'").splitlines()
+    return {name: version for status, name, version in map(str.split, rows) if status == "installed"}
+
+
+@pytest.mark.thorough
+def test_the_distributions_own_is_kept_until_told_otherwise(lab: Lab) -> None:
+    found, before = info(lab), versions(lab)
+    assert (found["provider"], found["version"]) == ("inbox", before["rdma-core"])
+    assert found["reboot_reasons"] == [] and found["gpudirect"] is None and found["replacing"] is None
+    assert [item["device"] for item in found["firmware"]] == lab.ssh(NODE, "ls /sys/class/infiniband").split() != []
+    refused = lab.site(*declared(ofed_provider="doca", ofed_source=doca_source(lab)))
+    assert refused.rc == 2, refused.output
+    message = refused.messages(NODE)
+    assert "The RDMA stack of this node is inbox" in message and "add inbox to ofed_replace" in message
+    assert versions(lab) == before
+    assert lab.ssh(NODE, "ls /etc/apt/sources.list.d /etc/apt/preferences.d").count("doca") == 0
+    seen = lab.verify(*declared(ofed_kernel_modules={"ib_umad": "rdma", "no_such_module": "rdma", "mlx5_core": "mlx5"}))
+    assert seen.drift(NODE) == {("kernel_modules", "no_such_module")}
+    assert f"does not exist for kernel {lab.ssh(NODE, 'uname -r')}" in seen.messages(NODE)
+
+
+@pytest.fixture
+def with_doca(lab: Lab) -> Iterator[Lab]:
+    """The lab, whose compute node afterwards has what it had before."""
+    before = versions(lab)
+    yield lab
+    back = " ".join(f"{name}={version}" for name, version in before.items() if versions(lab).get(name) != version)
+    gone = " ".join(f"{name}-" for name in versions(lab) if name not in before)
+    lab.ssh(NODE, f"""
+        apt-mark showhold | xargs --no-run-if-empty apt-mark unhold >/dev/null
+        rm -f /etc/apt/sources.list.d/doca.list /etc/apt/preferences.d/doca /etc/apt/keyrings/doca.asc /var/lib/apt/lists/10.0.2.2*
+        rm -f /etc/udev/rules.d/60-rdma-persistent-naming.rules
+        apt-get install -qq -y --allow-downgrades --allow-change-held-packages --no-install-recommends {back} {gone} >/dev/null
+    """)
+    assert versions(lab) == before
+
+
+@pytest.mark.thorough
+def test_to_doca_and_back(with_doca: Lab) -> None:
+    lab, before = with_doca, versions(with_doca)
+    arguments = declared(ofed_provider="doca", ofed_source=doca_source(lab), ofed_replace=["inbox"], ofed_persistent_names="kernel")
+    done = lab.site(*arguments)
+    assert done.rc == 0, done.output
+    assert {("ofed_providers", "doca"), ("locked_packages", "doca-ofed")} <= done.mended(NODE)
+    found = info(lab)
+    assert found["provider"] == "doca" and found["version"].startswith(RELEASE)
+    assert versions(lab)["doca-ofed"] == DOCA and "mlnx" in versions(lab)["libibverbs1"]
+    assert lab.ssh(NODE, "apt-mark showhold").split() == ["doca-ofed"]
+    assert lab.ssh(NODE, "systemctl is-enabled openibd; systemctl is-active openibd").split() == ["enabled", "active"]
+    assert "NAME_KERNEL" in lab.ssh(NODE, "cat /etc/udev/rules.d/60-rdma-persistent-naming.rules")
+    again = lab.site(*arguments)
+    assert again.rc == 0 and again.status(NODE) == "in_state", again.output
+
+    # openibd is the provider's, and looked after with nothing declared too.
+    lab.ssh(NODE, "systemctl disable --now openibd 2>/dev/null")
+    assert lab.verify(*declared()).drift(NODE) == {("units", "openibd.service")}
+    assert lab.site(*declared()).mended(NODE) == {("units", "openibd.service")}
+
+    with_ofed = versions(lab)
+    refused = lab.site(*declared(ofed_provider="inbox"))
+    assert refused.rc == 2, refused.output
+    message = refused.messages(NODE)
+    assert "add doca to ofed_replace" in message and "doca-ofed" in message and "take back to the distribution's version" in message
+    assert versions(lab) == with_ofed
+
+    arguments = declared(ofed_provider="inbox", ofed_replace=["doca"])
+    done = lab.site(*arguments)
+    assert done.rc == 0, done.output
+    now = versions(lab)
+    assert {name: version for name, version in now.items() if "mlnx" in version or "OFED" in version or name.startswith("doca-ofed")} == {}
+    assert {name: now.get(name) for name in before} == before
+    assert info(lab)["provider"] == "inbox"
+    again = lab.site(*arguments)
+    assert again.rc == 0 and again.status(NODE) == "in_state", again.output
+    assert lab.ssh(NODE, "ibv_devices").count("mlx5_") == lab.ssh(NODE, "ls /sys/class/infiniband").count("mlx5_") > 0
