@@ -162,6 +162,10 @@ NAMED = 5
 # Between the look at the locks and apt's own another process may have taken one.
 WAITING = "--option=DPkg::Lock::Timeout=30"
 POLL_SECONDS = 1.0
+# apt gives up on a server that is silent for 30 s. But with two sources on different ports of one host, one of which refuses
+# connections, apt 2.6.1 waits for itself for ever. Lists can be given up at any moment; a transaction cannot, and has no limit.
+UPDATE_SECONDS = 600
+TIMED_OUT = 124  # timeout(1)
 # apt's messages of a download that newer lists may mend.
 OUTDATED = re.compile(r"Failed to fetch \S+  (404|410|Hash Sum mismatch|File has unexpected size)")
 
@@ -258,9 +262,11 @@ class PackageSet:
     def update(self) -> None:
         """Fetches newer lists of packages. One that cannot be fetched matters only if the set cannot be installed without it."""
         self.wait()
-        _rc, said = self.command("apt-get", "--quiet", WAITING, "update")
+        rc, said = self.command("timeout", str(UPDATE_SECONDS), "apt-get", "--quiet", WAITING, "update")
         self.updated = True
         self.not_updated = apt.cause(said) if re.search(r"^[EW]: ", said, re.MULTILINE) else ""
+        if rc == TIMED_OUT:
+            self.not_updated = f"`apt-get update` has not ended in {UPDATE_SECONDS} s"
 
     def prepare(self) -> tuple[apt.Plan, list[str]]:
         """The transaction, from the lists that the node has if it can be."""

@@ -77,6 +77,7 @@ CLEAN = """
     dpkg-query --show --showformat '${db:Status-Status} ${Package} ${Maintainer}\\n' |
         awk '/The lab of onecc.cluster/ && $1 != "not-installed" { print $2 }' |
         xargs --no-run-if-empty dpkg --force-all --purge >/dev/null
+    rm -f /etc/apt/sources.list.d/other.list /etc/apt/apt.conf.d/99test
     rm -f /etc/apt/sources.list.d/lambda-repository.list /etc/apt/preferences.d/lambda-repository /etc/apt/keyrings/lambda-repository.asc
     rm -f /var/lib/apt/lists/10.0.2.2* /var/cache/apt/archives/*.deb
     mountpoint -q /proc/driver && umount /proc/driver
@@ -138,8 +139,9 @@ def test_the_lock_of_a_reference_node_on_a_bare_one(bare: Lab, tmp_path: Path) -
         apt-get update -qq -o Dir::Etc::SourceList=/etc/apt/sources.list.d/other.list -o Dir::Etc::SourceParts=/dev/null \
             -o APT::Get::List-Cleanup=false
         version=$(apt-cache madison openmpi-bin | awk -F ' *[|] *' '/distribution/ {{ print $2; exit }}')
-        apt-get install -qq -y --allow-change-held-packages openmpi-bin=$version libopenmpi3=$version >/dev/null
-        apt-mark hold openmpi-bin >/dev/null
+        cd $(mktemp -d)
+        apt-get download -qq openmpi-bin=$version libopenmpi3=$version
+        dpkg --force-hold --force-depends --install *.deb
     """)
     replaced = {("locked_packages", "openmpi-bin"), ("locked_packages", "libopenmpi3")}
     seen = bare.verify(*arguments)
@@ -151,9 +153,11 @@ def test_the_lock_of_a_reference_node_on_a_bare_one(bare: Lab, tmp_path: Path) -
 
 def test_a_set_that_does_not_match_is_refused_before_any_change(lab: Lab) -> None:
     packages = {"nvidia-driver-580-server-open": "580.105.08-0lambda0.22.04.1", "nvidia-fabricmanager-570": "570.148.08-0lambda0.22.04.1"}
+    state = "dpkg --get-selections; ls -l --full-time /etc/apt/* /usr/share/keyrings"
+    before = lab.ssh(NODE, state)
     done = lab.site(*declared(lab, packages))
     assert done.rc == 2 and "nvidia-driver-580-server-open 580.105.08 and nvidia-fabricmanager-570 570.148.08 do not match" in " ".join(done.output.split())
-    assert lab.ssh(NODE, "ls /etc/apt/sources.list.d").find("lambda") == -1
+    assert lab.ssh(NODE, state) == before
 
 
 @pytest.mark.thorough
@@ -180,15 +184,17 @@ def test_automatic_upgrades_change_nothing_of_the_set(bare: Lab) -> None:
     labs.order_state(bare.name, "lambda", "newer")
     try:
         upgraded = bare.ssh(NODE, """
-            mv /etc/apt/apt.conf.d/90onecc-unattended-upgrades /root/
-            echo 'Unattended-Upgrade::Origins-Pattern { "origin=lambdalabs.com"; };' > /etc/apt/apt.conf.d/99test
+            echo 'Unattended-Upgrade::Origins-Pattern { "origin=lambdalabs.com"; };
+            #clear Unattended-Upgrade::Package-Blacklist;' > /etc/apt/apt.conf.d/99test
             apt-get update -qq
-            apt-cache policy libnccl2 | grep -q 'Candidate: 2.2[78]'
+            apt-cache policy libnccl2 | grep 'Candidate: 2.2[78]' >/dev/null
+            apt-config dump Unattended-Upgrade::Package-Blacklist
             unattended-upgrade --verbose 2>&1 | tail -n 5
-            rm /etc/apt/apt.conf.d/99test; mv /root/90onecc-unattended-upgrades /etc/apt/apt.conf.d/
+            rm /etc/apt/apt.conf.d/99test
         """)
     finally:
         labs.order_state(bare.name, "lambda", "healthy")
+    assert "is marked to be held back" in upgraded
     assert installed(bare) == wanted, upgraded
     assert bare.verify(*declared(bare, wanted)).rc == 0
 

@@ -205,6 +205,12 @@ def test_a_version_that_nobody_has(node):
     assert "libnccl2 3 (there is 1, 2); nosuch (nor any other version)" in message and "Nothing was changed" in message
 
 
+def test_lists_that_are_never_fetched(node):
+    node.says["update"] = [(124, "Hit:1 http://x jammy InRelease\n")]
+    assert "`apt-get update` has not ended in 600 s. No source of packages" in refused(node, {"name": "nosuch"})
+    assert node.argv["update"][:3] == ["timeout", "600", "apt-get"]
+
+
 def test_many_missing_versions_are_not_all_listed(node):
     message = refused(node, *locked(*(f"a{number}" for number in range(9))))
     assert "a4" in message and "a5" not in message and "and 4 more" in message
