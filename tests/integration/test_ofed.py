@@ -24,7 +24,7 @@ def info(lab: Lab) -> dict:
     """What ofed_info says of the compute node."""
     done = subprocess.run(
         [str(Path(sys.executable).parent / "ansible"), NODE, "--become", "-m", "onecc.cluster.ofed_info"],
-        cwd=CHECKOUT, env={**lab.environ, "ANSIBLE_LOAD_CALLBACK_PLUGINS": "false"}, capture_output=True, text=True, check=True,
+        cwd=CHECKOUT, env={**lab.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}, capture_output=True, text=True, check=True,
     )
     return json.loads(done.stdout[done.stdout.index("{"):])
 
@@ -57,8 +57,9 @@ def with_doca(lab: Lab) -> Iterator[Lab]:
     """The lab, whose compute node afterwards has what it had before."""
     before = versions(lab)
     yield lab
-    back = " ".join(f"{name}={version}" for name, version in before.items() if versions(lab).get(name) != version)
-    gone = " ".join(f"{name}-" for name in versions(lab) if name not in before)
+    now = versions(lab)
+    back = " ".join(f"{name}={version}" for name, version in before.items() if now.get(name) != version)
+    gone = " ".join(f"{name}-" for name in now if name not in before)
     lab.ssh(NODE, f"""
         apt-mark showhold | xargs --no-run-if-empty apt-mark unhold >/dev/null
         rm -f /etc/apt/sources.list.d/doca.list /etc/apt/preferences.d/doca /etc/apt/keyrings/doca.asc /var/lib/apt/lists/10.0.2.2*
@@ -77,7 +78,8 @@ def test_to_doca_and_back(with_doca: Lab) -> None:
     assert {("ofed_providers", "doca"), ("locked_packages", "doca-ofed")} <= done.mended(NODE)
     found = info(lab)
     assert found["provider"] == "doca" and found["version"].startswith(RELEASE)
-    assert versions(lab)["doca-ofed"] == DOCA and "mlnx" in versions(lab)["libibverbs1"]
+    with_ofed = versions(lab)
+    assert with_ofed["doca-ofed"] == DOCA and "mlnx" in with_ofed["libibverbs1"]
     assert lab.ssh(NODE, "apt-mark showhold").split() == ["doca-ofed"]
     assert lab.ssh(NODE, "systemctl is-enabled openibd; systemctl is-active openibd").split() == ["enabled", "active"]
     assert "NAME_KERNEL" in lab.ssh(NODE, "cat /etc/udev/rules.d/60-rdma-persistent-naming.rules")
@@ -89,7 +91,6 @@ def test_to_doca_and_back(with_doca: Lab) -> None:
     assert lab.verify(*declared()).drift(NODE) == {("units", "openibd.service")}
     assert lab.site(*declared()).mended(NODE) == {("units", "openibd.service")}
 
-    with_ofed = versions(lab)
     refused = lab.site(*declared(ofed_provider="inbox"))
     assert refused.rc == 2, refused.output
     message = refused.messages(NODE)
