@@ -64,7 +64,7 @@ lab-tests: venv ## tests of the lab's API and package repositories, without mach
 
 integration: venv lab-deps fabric-deps sshd ## playbooks on the virtual machines of a lab, and over real SSH
 	$(call starts-lab,integration)
-	python -m pytest -v tests/integration -m "not thorough"
+	python -m pytest -v --durations=30 tests/integration -m "not thorough"
 
 thorough: venv lab-deps fabric-deps sshd ## the same, with each way to change a node behind its back, more layouts, and an update of four nodes
 	$(call starts-lab,integration)

@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
         if arguments["state"] is not None and arguments["roles"] is not None:
             raise _declaration.DeclarationError("drift: it takes roles or state, not both.")
         if arguments["state"] is not None:
-            return {"state": _declaration.complete(arguments["state"], self._templar)}
+            return {"state": _declaration.complete(arguments["state"])}
         roles = arguments["roles"] if arguments["roles"] is not None else self.chosen(variables)
         return {
             _declaration.role_folder(role).name: _declaration.role_state(role, self._templar, self._loader, variables)

@@ -7,15 +7,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import pathlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
+import jinja2
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
+from ansible.template import Templar
 from ansible_collections.onecc.cluster.plugins.module_utils._node import (
     accounts,
     mount_units,
@@ -127,6 +131,16 @@ def role_folder(role: str) -> pathlib.Path:
     return ROLES / name
 
 
+# As ansible.builtin.template sets it.
+_JINJA = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+
+
+@functools.cache
+def _template(path: pathlib.Path) -> jinja2.Template:
+    """A template file of a role, compiled."""
+    return _JINJA.from_string(path.read_text(encoding="utf-8"))
+
+
 def load(loader: Any, path: pathlib.Path) -> Any:
     """A YAML file of the collection, whose strings may be templates. Not to be altered."""
     # Not unsafe: without a deep copy, which takes longer than to read the file.
@@ -141,14 +155,15 @@ _LOADED.update(
     for path in (state, state.parent / "defaults" / "main.yml", state.parent / "meta" / "argument_specs.yml")
     if path.is_file()
 )
-# The same for the program of a comparison of all these roles, which every worker would compress anew: as they are unasked, and
+# The same for compiling template files,
+for _path in ROLES.glob("*/templates/*.j2"):
+    _template(_path)
+# and for the program of a comparison of all these roles, which every worker would compress anew: as they are unasked, and
 # with a declared set of packages.
 _DEFAULT_KINDS = {kind for role in DEFAULT_ROLES for kind in _LOADED[ROLES / role / "state.yml"]}
 for _kinds in (_DEFAULT_KINDS, _DEFAULT_KINDS - {"debconf_answers", "locked_packages"}):
     for _preflight in (False, True):
         _payload.code(_payload.needed([dict.fromkeys(_kinds, [])], _preflight))
-# And for Ansible's filters, all of which the first use of one loads: 8 ms of CPU a host.
-Templar(DataLoader()).template(trust_as_template("{{ '' | default('') }}"))
 
 
 def role_state(role: str, templar: Templar, loader: Any, variables: dict[str, Any]) -> dict[str, list[dict]]:
@@ -161,7 +176,7 @@ def role_state(role: str, templar: Templar, loader: Any, variables: dict[str, An
     validated = validate(spec, {name: value for name, value in given.items() if value is not None}, f"role {folder.name}")
     own = templar.copy_with_new_env(available_variables={**variables, **validated})
     known = {**validated, "inventory_hostname": variables.get("inventory_hostname")}
-    return complete(own.template(_filled(load(loader, folder / "state.yml"), known)), own, folder)
+    return complete(own.template(_filled(load(loader, folder / "state.yml"), known)), folder, known)
 
 
 def _filled(value: Any, variables: dict[str, Any]) -> Any:
@@ -217,8 +232,11 @@ def _altered(name: str, value: Any, spec: dict[str, Any]) -> list[str]:
     return []
 
 
-def complete(state: Any, templar: Templar, folder: pathlib.Path | None = None) -> dict[str, list[dict]]:
-    """A rendered declaration with its defaults, in the order of applying, and with what the node must be told."""
+def complete(state: Any, folder: pathlib.Path | None = None, variables: Mapping[str, Any] | None = None) -> dict[str, list[dict]]:
+    """A rendered declaration with its defaults, in the order of applying, and with what the node must be told.
+
+    A role gives its folder, and the variables for its template files: its arguments, and the host's name.
+    """
     if not isinstance(state, dict):
         raise DeclarationError(f"A declared state is a mapping of kinds to lists of resources, not {state!r}.")
     if unknown := sorted(map(str, set(state) - set(KINDS))):
@@ -226,7 +244,7 @@ def complete(state: Any, templar: Templar, folder: pathlib.Path | None = None) -
     given = {kind: _resources(kind, state[kind]) for kind in KINDS if state.get(kind) is not None}
     checked = {kind: resources for kind, resources in given.items() if resources or kind in _MEANT_WHEN_EMPTY}
     for file in checked.get("files", []):
-        _content(file, templar, folder)
+        _content(file, folder, variables or {})
     for mount in checked.get("mounts", []):
         _source(mount, checked.get("arrays", []))
     for limit in checked.get("limits", []):
@@ -304,15 +322,14 @@ def _limit(limit: dict) -> None:
     ]
 
 
-def _content(file: dict, templar: Templar, folder: pathlib.Path | None) -> None:
+def _content(file: dict, folder: pathlib.Path | None, variables: Mapping[str, Any]) -> None:
     """Renders a file's template, and says by which hash the node recognises the content."""
     if (file["content"] is None) == (file["template"] is None):
         raise DeclarationError(f"files, {file['path']}: it needs either content or template.")
     if file["template"] is not None:
         if folder is None:
             raise DeclarationError(f"files, {file['path']}: only a role has templates; give its content.")
-        text = (folder / "templates" / file["template"]).read_text(encoding="utf-8")
-        file["content"] = str(templar.template(trust_as_template(text)))
+        file["content"] = _template(folder / "templates" / file["template"]).render(variables)
     file["sha256"] = hashlib.sha256(file["content"].encode()).hexdigest()
     if file["unit"]:
         # Below /run, which a boot empties.
@@ -368,3 +385,12 @@ def to_apply(state: dict[str, list[dict]], differences: list[dict]) -> dict[str,
         undeclared = {name for kind, name in differing if kind == "users"} - {user["name"] for user in state["users"]}
         chosen["users"] += [validate(specs.USER, {"name": name, "access": False}, "users") for name in sorted(undeclared)]
     return {kind: items for kind, items in chosen.items() if items}
+
+
+for _pattern, _allowed in (*_PATTERNS.values(), specs.PATH, specs.MODE):
+    re.compile(_pattern)
+# For no host, so that the filters, lookups and conversions of these declarations are loaded before there are workers, each of
+# which would load them anew: with the default roles 30 ms of CPU a host. What fails for want of a host's variables fails there, with its message.
+for _role in DEFAULT_ROLES:
+    with contextlib.suppress(AnsibleError):
+        role_state(_role, Templar(DataLoader()), DataLoader(), {"groups": {}, "hostvars": {}})

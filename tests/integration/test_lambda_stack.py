@@ -228,7 +228,7 @@ def test_a_licence_that_nobody_accepted_changes_nothing(bare: Lab) -> None:
 @pytest.mark.thorough
 def test_a_full_disk_changes_nothing(bare: Lab) -> None:
     # What the preflight asks for is there, and no more.
-    bare.ssh(NODE, "fallocate --length $(( ($(df --output=avail --block-size=M / | tail -n 1 | tr -dc 0-9) - 1030) ))M /root/full")
+    bare.ssh(NODE, "fallocate --length $(( ($(df --output=avail --block-size=M / | tail -n 1 | tr -dc 0-9) - 1100) ))M /root/full")
     try:
         assert bare.site(*declared(bare, package_set(NEWER))).rc == 0
         bare.ssh(NODE, f"{CLEAN}\nfallocate --length 600M /root/fuller")

@@ -61,7 +61,7 @@ class Role:
 
 
 def complete(state):
-    return _declaration.complete(state, None)
+    return _declaration.complete(state)
 
 
 def error(state) -> str:
