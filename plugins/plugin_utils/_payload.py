@@ -117,7 +117,9 @@ def code(wanted: frozenset[str]) -> bytes:
         modules=modules(wanted), package=PACKAGE, mark=MARK, before=_PYTHON if preflight else "",
         compare=_PREFLIGHT.format(package=PACKAGE, mark=PREFLIGHT_MARK) if preflight else "found = compare()",
     )
-    return lzma.compress(text.encode(), lzma.FORMAT_ALONE, filters=[{"id": lzma.FILTER_LZMA1, "dict_size": WINDOW}])
+    # Best for a text: no bits of the position, and matches as long as they come.
+    best = {"id": lzma.FILTER_LZMA1, "dict_size": WINDOW, "pb": 0, "nice_len": 273}
+    return lzma.compress(text.encode(), lzma.FORMAT_ALONE, filters=[best])
 
 
 def needed(states: Iterable[dict[str, list[dict]]], preflight: bool) -> frozenset[str]:
@@ -129,7 +131,7 @@ def needed(states: Iterable[dict[str, list[dict]]], preflight: bool) -> frozense
 
 def program(states: dict[str, dict[str, list[dict]]], clock: float | None = None) -> bytes:
     """The program that compares a node with the states of some roles, and these. With a clock it does a preflight too."""
-    return code(needed(states.values(), clock is not None)) + zlib.compress(json.dumps([states, clock]).encode(), 9)
+    return code(needed(states.values(), clock is not None)) + zlib.compress(json.dumps([states, clock], separators=(",", ":")).encode(), 9)
 
 
 def answer(stdout: str) -> dict[str, list[dict]] | None:

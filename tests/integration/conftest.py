@@ -51,7 +51,7 @@ class Run:
 
     def messages(self, host: str) -> str:
         entry = self.hosts[host]
-        return "\n".join([entry["message"], *(item["message"] for item in entry["drift"])])
+        return "\n".join([entry["message"], *(item["message"] for item in [*entry["preflight"], *entry["drift"]])])
 
 
 class Lab:

@@ -164,6 +164,8 @@ def test_a_set_that_does_not_match_is_refused_before_any_change(lab: Lab) -> Non
 def test_another_branch_runs_after_a_reboot(bare: Lab) -> None:
     first, second = package_set(NEWER), package_set(OTHER_BRANCH)
     assert bare.site(*declared(bare, first)).rc == 0
+    bare.machine(NODE).cut()  # a driver runs from the next boot on
+    bare.boot(NODE)
     done = bare.site(*declared(bare, second))
     assert done.rc == 2 and done.drift(NODE) == {("locked_packages", "nvidia-dkms-580-server-open")}, done.output
     assert "reboot needed: driver 570.148.08 runs, 580.105.08 is installed" in done.messages(NODE)

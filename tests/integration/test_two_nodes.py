@@ -13,7 +13,7 @@ from conftest import Lab, running_lab
 
 NODES = ("1cc-node-1", "1cc-node-2")
 # The lab's rails are soft-RoCE.
-DECLARED = {"onecc_rails": {"link_layer": "Ethernet", "count": 2}}
+DECLARED = {"onecc_rails": {"link_layer": "Ethernet"}}
 WRITES, BYTES = 200, 65536
 # Each rank gets the sum of all ranks' vectors, which no rank has by itself.
 PROGRAM = """

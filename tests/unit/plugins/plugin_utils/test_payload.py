@@ -12,6 +12,8 @@ import subprocess
 import zlib
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.onecc.cluster.plugins.module_utils._node import preflight
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _declaration, _payload
 
@@ -45,7 +47,7 @@ ANSWER = _payload.MARK + json.dumps({"role": [{"name": "x"}]})
 
 def checked(state: dict) -> dict:
     """A declaration as drift sends it."""
-    return _declaration.to_check(_declaration.complete(state, None))
+    return _declaration.to_check(_declaration.complete(state))
 
 
 def run(program: bytes, folder: str = "/", **environment: str) -> subprocess.CompletedProcess:
@@ -143,11 +145,17 @@ def test_sources_import_the_standard_library_of_3_9_alone():
 
 
 def test_size():
-    """With what the first roles declare unasked, and with all kinds; a host of the lab declares a kilobyte of it."""
+    """With what the first roles declare unasked for a node with two file systems, and with all kinds."""
     assert set(EVERY_KIND) == set(_declaration.KINDS)
-    first = {kind for role in ("base", "nvme_raid", "filesystems") for kind in _declaration._LOADED[_declaration.ROLES / role / "state.yml"]}
-    unasked = {kind: items for kind, items in EVERY_KIND.items() if kind in first}
-    assert len(_payload.program({"role": checked(unasked)}, 1e9)) < 16 * 1024
+    attached = [{"name": name, "mount_point": f"/lambda/nfs/{name}"} for name in ("data", "checkpoints")]
+    variables = {"inventory_hostname": "n1", "onecc_instance": {"file_systems": attached}, "groups": {}, "hostvars": {}}
+    states = {
+        role: _declaration.to_check(_declaration.role_state(role, Templar(DataLoader()), DataLoader(), variables))
+        for role in ("base", "nvme_raid", "filesystems")
+    }
+    assert len(states["filesystems"]["mounts"]) == 2
+    # A shell and sudo around the command take the rest.
+    assert len(_payload.program(states, 1e9)) + len(_payload.COMMAND) < 16 * 1024 - 200
     # What NCCL is to be told is worked out on the node, and that takes code.
     assert len(_payload.program({"role": checked(EVERY_KIND)}, 1e9)) < 24 * 1024
     assert len(_payload.program({"role": checked({"packages": [{"name": "mdadm"}]})})) < 3 * 1024
