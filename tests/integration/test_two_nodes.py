@@ -17,14 +17,14 @@ DECLARED = {"onecc_rails": {"link_layer": "Ethernet"}}
 WRITES, BYTES = 200, 65536
 # Each rank gets the sum of all ranks' vectors, which no rank has by itself.
 PROGRAM = """
+import sys
 from mpi4py import MPI
 world = MPI.COMM_WORLD
-vector = bytearray(%d)
-vector[:] = bytes([world.rank + 1]) * len(vector)
+vector = bytearray([world.rank + 1]) * int(sys.argv[1])
 world.Allreduce(MPI.IN_PLACE, [vector, MPI.BYTE])
 assert set(vector) == {sum(range(1, world.size + 1))}, set(vector)
 print("rank", world.rank, "of", world.size, "on", MPI.Get_processor_name())
-""" % (4 * BYTES)
+"""
 # Not root, which mpirun refuses.
 SSH = """
 su ubuntu -c "test -f ~/.ssh/id_onecc_test || ssh-keygen -q -t ed25519 -C onecc-test -N '' -f ~/.ssh/id_onecc_test" >/dev/null
@@ -62,20 +62,23 @@ def sent(lab: Lab, node: str) -> dict[str, int]:
     return {device: int(count) for device, count in map(str.split, rows.splitlines())}
 
 
+def ib_write_bw(device: str, server: str = "", wrapper: str = "") -> str:
+    """A script. RoCE needs the GID of the IPv4 address, whose index the tool takes as it is given."""
+    return f"""
+        index=$(grep -l ffff /sys/class/infiniband/{device}/ports/1/gids/* 2>/dev/null | head -n 1 | xargs basename)
+        {wrapper} ib_write_bw --ib-dev {device} --gid-index $index --size {BYTES} --iters {WRITES} {server}
+    """
+
+
 def test_ib_write_bw_on_each_device(pair: Lab) -> None:
     server, client = NODES
     named = devices(pair, server)
     assert named == devices(pair, client) == ["mlx5_0", "mlx5_1"]
-    # RoCE needs the GID of the IPv4 address, whose index ib_write_bw takes as it is given.
-    tool = """
-        index=$(grep -l ffff /sys/class/infiniband/{0}/ports/1/gids/* 2>/dev/null | head -n 1 | xargs basename)
-        {1} ib_write_bw --ib-dev {0} --gid-index $index --size %d --iters %d {2}
-    """ % (BYTES, WRITES)
     for device in named:
         before = sent(pair, client)
-        pair.ssh(server, tool.format(device, "systemd-run --quiet --collect --unit=onecc-test-server", ""))
+        pair.ssh(server, ib_write_bw(device, wrapper="systemd-run --quiet --collect --unit=onecc-test-server"))
         time.sleep(2)  # its socket is open when it has made its queue pair
-        said = pair.ssh(client, tool.format(device, "", server))
+        said = pair.ssh(client, ib_write_bw(device, server))
         after = sent(pair, client)
         rows = [line.split() for line in said.splitlines() if line.split()[:2] == [str(BYTES), str(WRITES)]]
         assert len(rows) == 1 and float(rows[0][3]) > 0, said
@@ -105,7 +108,7 @@ def test_open_mpi_over_the_host_file(pair: Lab) -> None:
             . /etc/profile.d/onecc-nccl.sh
             mpirun --hostfile /etc/onecc/mpi_hosts --map-by node -n 2 --mca pml ucx -x UCX_NET_DEVICES -x UCX_TLS=rc,ud,self \\
                 --mca plm_rsh_args "-i $HOME/.ssh/id_onecc_test -o UserKnownHostsFile=/tmp/onecc-test-known -o StrictHostKeyChecking=yes" \\
-                python3 /tmp/onecc-test-sum.py
+                python3 /tmp/onecc-test-sum.py {4 * BYTES}
 END
             su ubuntu -c 'bash /tmp/onecc-test-mpi'
         """)
