@@ -113,7 +113,7 @@ def _shorten_shared(trees: dict[str, ast.Module], fixed: set[str]) -> None:
     """Renames what modules bind, the same in all of them, but for what is `fixed` and what is an attribute of anything but a module."""
     modules = {name.rpartition(".")[2] for name in trees}
     imports = (ast.Import, ast.ImportFrom)
-    bound = [name for tree in trees.values() for statement in tree.body if not isinstance(statement, imports) for name in _bound(statement)]
+    bound = [name for tree in trees.values() for statement in tree.body if not isinstance(statement, imports) for name in sorted(_bound(statement))]
     places: list[tuple[ast.AST, str]] = []
     fixed = fixed | modules | set(dir(builtins))
     for tree in trees.values():
