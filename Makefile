@@ -66,9 +66,10 @@ integration: venv lab-deps fabric-deps sshd ## playbooks on the virtual machines
 	$(call starts-lab,integration)
 	python -m pytest -v --durations=30 tests/integration -m "not thorough"
 
-thorough: venv lab-deps fabric-deps sshd ## the same, with each way to change a node behind its back, more layouts, and an update of four nodes
+thorough: venv lab-deps fabric-deps sshd ## the same, with each way to change a node behind its back, more layouts, an update of four nodes, and MPI between two
 	$(call starts-lab,integration)
 	$(call starts-lab,update)
+	$(call starts-lab,pair)
 	python -m pytest -v tests/integration
 
 molecule: venv lab-deps ## the scenarios below molecule/, on the virtual machines of a lab
