@@ -27,7 +27,8 @@ def declared(host: str, extra: dict) -> dict[str, dict[str, list[dict]]]:
     HostVars(inventory, manager, loader)  # makes itself known to the manager
     variables = {**manager.get_vars(host=inventory.get_host(host)), **extra}
     templar = Templar(loader, variables=variables)
-    return {role: _declaration.role_state(role, templar, loader, variables) for role in _declaration.DEFAULT_ROLES}
+    roles = variables.get("onecc_roles", _declaration.DEFAULT_ROLES)
+    return {role: _declaration.role_state(role, templar, loader, variables) for role in roles}
 
 
 if __name__ == "__main__":

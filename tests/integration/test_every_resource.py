@@ -25,6 +25,8 @@ LOCKED = {"libnccl2": "2.26.2-0lambda0.22.04.1", "libcudart12": "12.8.90~12.8.1-
 def variables(lab: Lab) -> dict:
     perftest = lab.ssh(NODE, "dpkg-query --show --showformat '${Version}' perftest")
     return {
+        # All that there are, also those that are not kept in state unasked.
+        "onecc_roles": ["base", "ofed", "lambda_stack", "nvme_raid", "filesystems", "nccl"],
         "base_users": [USER],
         # The lab's rails are soft-RoCE.
         "onecc_rails": {"link_layer": "Ethernet", "count": 2},
@@ -178,6 +180,10 @@ def change_all(lab: Lab, chosen: list[tuple[str, str, str]]) -> None:
     assert done.mended(NODE) == changed
     again = lab.verify("--limit", NODE, *extra(lab))
     assert again.rc == 0, again.output
+
+
+def test_every_role_with_a_declaration_is_here(lab: Lab) -> None:
+    assert sorted(variables(lab)["onecc_roles"]) == sorted(path.parent.name for path in (CHECKOUT / "roles").glob("*/state.yml"))
 
 
 def test_each_resource_is_named_and_mended(lab: Lab) -> None:
