@@ -320,7 +320,8 @@ class PackageSet:
 
     def install(self, chosen: list[str]) -> None:
         """The transaction itself. Fetches everything before it changes anything."""
-        _rc, said = self.transact(chosen, "--assume-no")
+        # Not --assume-no: apt asks nothing, and acts, where all that changes is named.
+        _rc, said = self.transact(chosen, "--print-uris")
         if missing := apt.space_missing(self.machine, *apt.space_needed(said)):
             self.fail(f"{missing}. Nothing was changed")
         rc, said = self.transact(chosen, WAITING)

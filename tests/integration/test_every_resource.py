@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every resource of every role is changed behind its back: the comparison names it and only it, and site.yml mends it.
 
-The resources are those of the declarations themselves, so a new role is covered the day it is declared. One change after
-the other, each seen to add its resource and no other to what differs; then one run mends them all, and no others.
+The resources are those of the declarations themselves, so a new role is covered the day it is declared. Round after round,
+each seen to add its resources and no others to what differs; then one run mends them all, and no others.
 """
 
 from __future__ import annotations
@@ -166,15 +166,17 @@ def resources(lab: Lab) -> list[tuple[str, str, list[str]]]:
     ]
 
 
-def change_all(lab: Lab, chosen: list[tuple[str, str, str]]) -> None:
-    """Makes each change, and sees after each that what differs are the resources changed so far and no others."""
-    assert lab.site("--limit", NODE, *extra(lab)).rc == 0
+def change_all(lab: Lab, rounds: list[list[tuple[str, str, str]]]) -> None:
+    """Makes the changes, and sees after each round that what differs are the resources changed so far and no others."""
+    first = lab.site("--limit", NODE, *extra(lab))
+    assert first.rc == 0, first.output
     changed = set()
-    for kind, name, script in chosen:
-        lab.ssh(NODE, script)
-        changed.add((kind, name))
+    for chosen in rounds:
+        scripts = "\n".join(script for _kind, _name, script in chosen)
+        lab.ssh(NODE, scripts)
+        changed |= {(kind, name) for kind, name, _script in chosen}
         seen = lab.verify("--limit", NODE, *extra(lab))
-        assert seen.rc == 2 and seen.drift(NODE) == changed, f"after `{script}`:\n{seen.output}"
+        assert seen.rc == 2 and seen.drift(NODE) == changed, f"{seen.drift(NODE) ^ changed} after `{scripts}`:\n{seen.output}"
     done = lab.site("--limit", NODE, *extra(lab))
     assert done.rc == 0, done.output
     assert done.mended(NODE) == changed
@@ -187,21 +189,20 @@ def test_every_role_with_a_declaration_is_here(lab: Lab) -> None:
 
 
 def test_each_resource_is_named_and_mended(lab: Lab) -> None:
-    """Each in one way; resources of a kind take turns at the ways there are."""
-    found = resources(lab)
+    """Each in one way, in each round one of each kind; resources of a kind take turns at the ways there are."""
+    rounds: dict[int, list] = {}
     turns: dict[str, int] = {}
-    chosen = []
-    for kind, name, scripts in found:
-        chosen.append((kind, name, scripts[turns.get(kind, 0) % len(scripts)]))
-        turns[kind] = turns.get(kind, 0) + 1
-    change_all(lab, chosen)
+    for kind, name, scripts in resources(lab):
+        turn = turns[kind] = turns.get(kind, -1) + 1
+        rounds.setdefault(turn, []).append((kind, name, scripts[turn % len(scripts)]))
+    change_all(lab, list(rounds.values()))
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("turn", range(1, 4))
-def test_each_resource_in_every_other_way(lab: Lab, turn: int) -> None:
-    """A resource with fewer ways than turns sits out."""
-    change_all(lab, [(kind, name, scripts[turn]) for kind, name, scripts in resources(lab) if len(scripts) > turn])
+@pytest.mark.parametrize("way", range(4))
+def test_each_resource_in_every_way(lab: Lab, way: int) -> None:
+    """One after the other. A resource with fewer ways sits out."""
+    change_all(lab, [[(kind, name, scripts[way])] for kind, name, scripts in resources(lab) if len(scripts) > way])
 
 
 def test_who_is_taken_off_the_list_is_out(lab: Lab, tmp_path) -> None:

@@ -97,7 +97,7 @@ def plan(simulation: str) -> Plan:
 
 
 def space_needed(said: str) -> tuple[int, int]:
-    """Bytes to fetch and bytes that the packages take, as `apt-get --assume-no install` says."""
+    """Bytes to fetch and bytes that the packages take, as `apt-get --print-uris install` says."""
     fetch = re.search(r"^Need to get ([\d.,]+) (\w+)", said, re.MULTILINE)
     take = re.search(r"^After this operation, ([\d.,]+) (\w+) of additional disk space", said, re.MULTILINE)
     both = [int(float(found[1].replace(",", "")) * _UNITS[found[2]]) if found else 0 for found in (fetch, take)]

@@ -74,7 +74,7 @@ class Node(Captured):
 
     def run_command(self, argv: list[str], data: str | None = None, environ_update: dict | None = None) -> tuple[int, str, str]:
         assert environ_update["DEBIAN_FRONTEND"] == "noninteractive" and environ_update["LC_ALL"] == "C"
-        verb = next(word for word in ("policy", "--simulate", "--assume-no", "install", "update", "--set-selections", "--configure",
+        verb = next(word for word in ("policy", "--simulate", "--print-uris", "install", "update", "--set-selections", "--configure",
                                       "debconf-set-selections") if word in argv)
         self.commands.append(verb)
         self.argv[verb] = argv
@@ -105,7 +105,7 @@ class Node(Captured):
     def gone(self, argv: list[str]) -> list[str]:
         return [word[:-1] for word in argv[argv.index("--") + 1:] if word.endswith("-")]
 
-    def assume_no(self, _argv: list[str], _data: str | None) -> str:
+    def print_uris(self, _argv: list[str], _data: str | None) -> str:
         return "Need to get 1 kB of archives.\nAfter this operation, 1 kB of additional disk space will be used.\n"
 
     def install(self, argv: list[str], _data: str | None) -> None:
@@ -161,7 +161,7 @@ def test_a_set_is_installed_once(node):
     result = node.converge(*locked(DRIVER, FABRIC))
     assert result["changed"] and result["changes"] == [f"{DRIVER}: none -> {NEW}", f"{FABRIC}: none -> {NEW}"]
     assert result["diff"]["before"] == f"{DRIVER}: none -> {NEW}\n{FABRIC}: none -> {NEW}\n"
-    assert node.commands == ["policy", "--simulate", "--assume-no", "install", "--set-selections"]
+    assert node.commands == ["policy", "--simulate", "--print-uris", "install", "--set-selections"]
     assert node.argv["install"][-2:] == [f"{DRIVER}={NEW}", f"{FABRIC}={NEW}"]
     again = node.converge(*locked(DRIVER, FABRIC))
     assert (again["changed"], again["changes"], node.commands) == (False, [], [])
@@ -195,7 +195,7 @@ def test_check_mode_on_a_node_without_the_source(node):
 def test_lists_are_fetched_only_where_a_version_is_missing(node):
     node.after_update = {"libnccl2": ["1", "2", "3"]}
     assert node.converge({"name": "libnccl2", "version": "3"})["changed"]
-    assert node.commands == ["policy", "update", "policy", "--simulate", "--assume-no", "install", "--set-selections"]
+    assert node.commands == ["policy", "update", "policy", "--simulate", "--print-uris", "install", "--set-selections"]
 
 
 def test_a_version_that_nobody_has(node):
@@ -326,7 +326,7 @@ def test_a_package_that_the_server_no_longer_has_is_looked_for_once_more(node):
     node.says["install"] = [(100, GONE)]
     assert node.converge(*locked(DRIVER))["changed"]
     assert node.commands == [
-        "policy", "--simulate", "--assume-no", "install", "update", "policy", "--simulate", "install", "--set-selections",
+        "policy", "--simulate", "--print-uris", "install", "update", "policy", "--simulate", "install", "--set-selections",
     ]
     node.status.clear()
     node.flush()
@@ -336,7 +336,7 @@ def test_a_package_that_the_server_no_longer_has_is_looked_for_once_more(node):
 
 
 def test_too_little_space(node):
-    node.says["--assume-no"] = [(1, "Need to get 9 GB of archives.\n")]
+    node.says["--print-uris"] = [(1, "Need to get 9 GB of archives.\n")]
     assert "too little space. Nothing was changed" in refused(node, *locked(DRIVER))
 
 
