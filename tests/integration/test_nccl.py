@@ -62,6 +62,27 @@ def test_what_is_changed_is_named_and_mended(node: Lab) -> None:
 
 
 @pytest.mark.thorough
+def test_of_three_devices_two_are_rails_and_one_has_another_name(node: Lab) -> None:
+    # Soft-RoCE has no PCI address to go by: its rails are in the order of their names.
+    node.ssh(NODE, "rdma link add storage type rxe netdev eno1; rdma dev set mlx5_1 name other")
+    try:
+        declared = arguments(nccl_rails={"exclude": ["eno1"]})
+        done = node.site(*declared)
+        assert done.rc == 0 and done.mended(NODE) == WRITTEN, done.output
+        assert node.ssh(NODE, f"sed -n 's/^NCCL_IB_HCA=//p' {CONF}") == "=mlx5_0,other"
+        assert "UCX_NET_DEVICES=mlx5_0:1,other:1" in node.ssh(NODE, f". {PROFILE}; env")
+        assert node.verify(*declared).rc == 0
+        # It gets its name back, and the file names a device that is no more.
+        node.ssh(NODE, "rdma dev set other name mlx5_1")
+        seen = node.verify(*declared)
+        assert seen.rc == 2 and seen.drift(NODE) == {("nccl_configs", CONF)}, seen.output
+        assert node.site(*declared).rc == 0
+        assert node.ssh(NODE, f"sed -n 's/^NCCL_IB_HCA=//p' {CONF}") == "=mlx5_0,mlx5_1"
+    finally:
+        node.ssh(NODE, "rdma link delete storage; rdma dev set other name mlx5_1 2>/dev/null || true")
+
+
+@pytest.mark.thorough
 def test_a_link_that_goes_down_is_named_and_stays_on_the_list(node: Lab) -> None:
     assert node.site(*arguments()).rc == 0
     node.ssh(NODE, "ip link set rail1 down")
