@@ -155,10 +155,7 @@ _LOADED.update(
     for path in (state, state.parent / "defaults" / "main.yml", state.parent / "meta" / "argument_specs.yml")
     if path.is_file()
 )
-# The same for compiling template files,
-for _path in ROLES.glob("*/templates/*.j2"):
-    _template(_path)
-# and for the program of a comparison of all these roles, which every worker would compress anew: as they are unasked, and
+# The same for the program of a comparison of all these roles, which every worker would compress anew: as they are unasked, and
 # with a declared set of packages.
 _DEFAULT_KINDS = {kind for role in DEFAULT_ROLES for kind in _LOADED[ROLES / role / "state.yml"]}
 for _kinds in (_DEFAULT_KINDS, _DEFAULT_KINDS - {"debconf_answers", "locked_packages"}):
@@ -387,10 +384,9 @@ def to_apply(state: dict[str, list[dict]], differences: list[dict]) -> dict[str,
     return {kind: items for kind, items in chosen.items() if items}
 
 
-for _pattern, _allowed in (*_PATTERNS.values(), specs.PATH, specs.MODE):
-    re.compile(_pattern)
-# For no host, so that the filters, lookups and conversions of these declarations are loaded before there are workers, each of
-# which would load them anew: with the default roles 30 ms of CPU a host. What fails for want of a host's variables fails there, with its message.
+# For no host, so that what these declarations need (filters, lookups, template files, patterns) is loaded and compiled before there
+# are workers, each of which would do it anew: with the default roles 30 ms of CPU a host. What fails for want of a host's variables
+# fails there, with its message.
 for _role in DEFAULT_ROLES:
     with contextlib.suppress(AnsibleError):
         role_state(_role, Templar(DataLoader()), DataLoader(), {"groups": {}, "hostvars": {}})

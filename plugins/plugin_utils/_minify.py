@@ -17,6 +17,7 @@ import itertools
 import keyword
 import re
 import string
+from collections.abc import Iterator
 
 
 def minified(sources: dict[str, str], roots: set[str]) -> dict[str, str]:
@@ -98,7 +99,12 @@ def _rename(function: ast.FunctionDef, fixed: set[str]) -> None:
     local = [name for name in names if name in bound - fixed]
     taken = {*names} - {*local} | {node.name for node in ast.walk(function) if isinstance(node, (ast.FunctionDef, ast.alias))}
     words = ("".join(letters) for size in (1, 2) for letters in itertools.product(string.ascii_lowercase, repeat=size))
-    short = dict(zip(local, (word for word in words if word not in taken and not keyword.iskeyword(word))))
+    _give(places, local, (word for word in words if word not in taken))
+
+
+def _give(places: list[tuple[ast.AST, str]], names: list[str], words: Iterator[str]) -> None:
+    """Puts a word in the place of each name."""
+    short = dict(zip(names, (word for word in words if not keyword.iskeyword(word))))
     for node, field in places:
         setattr(node, field, short.get(getattr(node, field), getattr(node, field)))
 
@@ -127,6 +133,4 @@ def _shorten_shared(trees: dict[str, ast.Module], fixed: set[str]) -> None:
     taken = fixed | {getattr(node, field) for node, field in places}
     words = (first + second for second in ("", *string.ascii_letters) for first in string.ascii_uppercase)
     shared = [name for name in dict.fromkeys(bound) if name not in fixed]
-    short = dict(zip(shared, (word for word in words if word not in taken and not keyword.iskeyword(word))))
-    for node, field in places:
-        setattr(node, field, short.get(getattr(node, field), getattr(node, field)))
+    _give(places, shared, (word for word in words if word not in taken))

@@ -132,14 +132,16 @@ def running_lab(name: str, folder: Path, *size: str) -> Iterator[Lab]:
         subprocess.run([*own.command, "down"], check=True)
 
 
+def named_or_running_lab(name: str, folder: Path, *size: str) -> contextlib.AbstractContextManager[Lab]:
+    """The lab that ONECC_TEST_LAB names, else one of its own."""
+    named = os.environ.get("ONECC_TEST_LAB", "")
+    return contextlib.nullcontext(Lab(named, folder)) if named else running_lab(name, folder, *size)
+
+
 @pytest.fixture(scope="session")
 def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab whose nodes nobody has configured; already configured where ONECC_TEST_LAB names one that was."""
-    name, folder = os.environ.get("ONECC_TEST_LAB", ""), tmp_path_factory.mktemp("lab")
-    if name:
-        yield Lab(name, folder)
-        return
-    with running_lab("integration", folder, "--heads", "2", "--compute", "1") as lab:
+    with named_or_running_lab("integration", tmp_path_factory.mktemp("lab"), "--heads", "2", "--compute", "1") as lab:
         yield lab
 
 

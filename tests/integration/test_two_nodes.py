@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import Lab, running_lab
+from conftest import Lab, named_or_running_lab
 
 NODES = ("1cc-node-1", "1cc-node-2")
 # The lab's rails are soft-RoCE.
@@ -37,18 +36,10 @@ pytestmark = pytest.mark.thorough
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab with two compute nodes, in the state that names their rails."""
-    folder, name = tmp_path_factory.mktemp("pair"), os.environ.get("ONECC_TEST_LAB", "")
-    if name:
-        yield converged(Lab(name, folder))
-        return
-    with running_lab("pair", folder, "--heads", "1", "--compute", "2") as lab:
-        yield converged(lab)
-
-
-def converged(lab: Lab) -> Lab:
-    done = lab.site("-e", json.dumps(DECLARED))
-    assert done.rc == 0, done.output
-    return lab
+    with named_or_running_lab("pair", tmp_path_factory.mktemp("pair"), "--heads", "1", "--compute", "2") as lab:
+        done = lab.site("-e", json.dumps(DECLARED))
+        assert done.rc == 0, done.output
+        yield lab
 
 
 def devices(lab: Lab, node: str) -> list[str]:
