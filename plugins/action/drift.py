@@ -73,7 +73,7 @@ class ActionModule(ActionBase):
     def ask(
         self, states: dict, variables: dict[str, Any], preflight: bool = False
     ) -> tuple[dict[str, list[dict]] | None, list[dict]]:
-        """Sends the checker over the play's own connection, and returns its differences by role and the problems it met.
+        """Asks the checker on the node over the play's own connection, and returns its differences by role and the problems it met.
 
         There are problems and no differences where the checker could not run on the node.
         """
@@ -84,9 +84,11 @@ class ActionModule(ActionBase):
             python = "/usr/bin/python3"
         to_check = {role: _declaration.to_check(state) for role, state in states.items()}
         command = _payload.COMMAND.format(python=python)
-        program = _payload.program(to_check, time.time() if preflight else None)
+        asked = _payload.request(to_check, time.time() if preflight else None)
         try:
-            done = self._low_level_execute_command(command, in_data=program)
+            done = self._low_level_execute_command(command, in_data=asked)
+            if _payload.wanted(done["stdout"]):
+                done = self._low_level_execute_command(command, in_data=_payload.with_checker(asked))
         except AnsibleError as error:
             if NOT_ROOT.search(error.message):
                 return None, [self.not_root(error.message)]

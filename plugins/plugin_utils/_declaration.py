@@ -32,7 +32,6 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node import (
     specs,
     storage,
 )
-from ansible_collections.onecc.cluster.plugins.plugin_utils import _payload
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
@@ -155,12 +154,6 @@ _LOADED.update(
     for path in (state, state.parent / "defaults" / "main.yml", state.parent / "meta" / "argument_specs.yml")
     if path.is_file()
 )
-# The same for the program of a comparison of all these roles, which every worker would compress anew: as they are unasked, and
-# with a declared set of packages.
-_DEFAULT_KINDS = {kind for role in DEFAULT_ROLES for kind in _LOADED[ROLES / role / "state.yml"]}
-for _kinds in (_DEFAULT_KINDS, _DEFAULT_KINDS - {"debconf_answers", "locked_packages"}):
-    for _preflight in (False, True):
-        _payload.code(_payload.needed([dict.fromkeys(_kinds, [])], _preflight))
 
 
 def role_state(role: str, templar: Templar, loader: Any, variables: dict[str, Any]) -> dict[str, list[dict]]:

@@ -49,7 +49,7 @@ BARE_SESSIONS = 8
 PARALLEL = "16"
 # Of the sizes of an inventory, how many rounds fit into some minutes: static YAML takes 5 ms a host.
 SIZES = {67: 3, 1000: 3, 10000: 1}
-# The program that compares, compressed, and the command that runs it.
+# The command, and what it reads: the loader of the checks and the state.
 MOST_BYTES = 16 * 1024
 
 BARE, START, OURS, STOCK = "bare ssh", "start-up", "onecc.cluster", "stock tasks"

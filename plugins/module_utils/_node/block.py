@@ -12,7 +12,6 @@ import json
 import os
 import re
 import struct
-import uuid
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -116,6 +115,12 @@ def mounts(machine: Machine) -> list[Mounted]:
     return found
 
 
+def uuid_text(raw: bytes) -> str:
+    """A UUID as file systems write it. To load Python's own module for it would be a tenth of a comparison's time on the node."""
+    digits = raw.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
 def uuid_words(raw: bytes) -> str:
     """An array's UUID as mdadm writes it: four groups of eight digits."""
     digits = raw.hex()
@@ -142,7 +147,7 @@ def xfs(machine: Machine, device: str) -> Xfs | None:
     unit, width = struct.unpack_from(">II", data, 184)
     label = data[108:120].rstrip(b"\0").decode("utf-8", "replace")
     return Xfs(
-        str(uuid.UUID(bytes=data[32:48])), label, not data[126], unit * block_size // 1024, width // unit if unit else 0
+        uuid_text(data[32:48]), label, not data[126], unit * block_size // 1024, width // unit if unit else 0
     )
 
 

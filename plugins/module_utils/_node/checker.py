@@ -19,7 +19,7 @@ def check(machine: Machine, state: dict[str, list[dict]]) -> list[dict]:
     found = []
     for kind, resources in state.items():
         module = importlib.import_module(NODE + "kinds." + kind)
-        if any(item.get("where") for item in resources):  # the code for it travels only then
+        if any(item.get("where") for item in resources):  # else its code is not even loaded
             resources = importlib.import_module(NODE + "presence").here(machine, resources)
             if not resources:
                 continue

@@ -38,7 +38,7 @@ TASK = re.compile(r"BECOME-SUCCESS-[a-z]+")
 # A head node may be a controller: ssh there has the same word on its command line, and is no task of that node.
 TASK_PROGRAMS = ("sudo", "sh", "bash", "dash")
 # A comparison changes nothing, and two may run at once. Part of the command that starts one (_payload.COMMAND).
-COMPARISON = "exec(d.decompress(sys.stdin.buffer.read()))"
+COMPARISON = "exec(zlib.decompress(sys.stdin.buffer.read("
 
 
 class Process:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import uuid
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node import block, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
@@ -52,7 +51,7 @@ class Plan:
 
 def new_uuid() -> str:
     """A random UUID as mdadm writes it."""
-    return block.uuid_words(uuid.uuid4().bytes)
+    return block.uuid_words(os.urandom(16))
 
 
 def invalid(spec: dict) -> str | None:
@@ -205,7 +204,7 @@ def _filesystem(machine: Machine, spec: dict, result: Plan, fields: dict, chunk_
                       "Nothing is done to it: keep it and declare another name (nvme_raid_name), or wipe it yourself")
         return None
     result.differs(spec["name"], "filesystem", None, "xfs", f"{result.device} has no file system")
-    fields = {**_record(spec, fields), "filesystem": str(uuid.uuid4())}
+    fields = {**_record(spec, fields), "filesystem": block.uuid_text(os.urandom(16))}
     result.steps.append(("format", {"device": result.device, "fields": fields, "chunk_kib": chunk_kib}))
     return None
 

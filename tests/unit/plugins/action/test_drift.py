@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from ansible.errors import AnsibleError
 from ansible_collections.onecc.cluster.plugins.action import drift as action
+from ansible_collections.onecc.cluster.plugins.module_utils._node import loader, probe
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _payload
 from ansible_collections.onecc.cluster.tests.unit.playbook import LOCAL, Playbook, drift, keep, kept
 
@@ -154,11 +155,12 @@ def test_a_summary_of_nothing():
     assert result["msg"] == "In the declared state."
 
 
-def module(connection: SimpleNamespace, answer: dict | AnsibleError) -> tuple[action.ActionModule, list]:
-    """The action without a task: what `ask` needs, and the commands that it gave."""
+def module(connection: SimpleNamespace, *answers: dict | AnsibleError) -> tuple[action.ActionModule, list]:
+    """The action without a task: what `ask` needs, and the commands that it gave. The last answer is given again and again."""
     asked = []
 
     def execute(command: str, in_data: bytes) -> dict:
+        answer = answers[min(len(asked), len(answers) - 1)]
         asked.append((command, in_data))
         if isinstance(answer, AnsibleError):
             raise answer
@@ -173,11 +175,26 @@ def module(connection: SimpleNamespace, answer: dict | AnsibleError) -> tuple[ac
 
 
 def test_one_round_trip_for_all_roles():
-    made, asked = module(SimpleNamespace(has_pipelining=True), {"rc": 0, "stdout": _payload.MARK + '{"a": [], "b": []}\n', "stderr": ""})
+    made, asked = module(SimpleNamespace(has_pipelining=True), {"rc": 0, "stdout": probe.MARK + '{"a": [], "b": []}\n', "stderr": ""})
     assert made.ask({"a": {}, "b": {}}, {"ansible_python_interpreter": "/opt/python"}) == ({"a": [], "b": []}, [])
-    (command, program), = asked
+    (command, sent), = asked
     assert command.startswith("/opt/python -I -S -c ")
-    assert program == _payload.program({"a": {}, "b": {}})
+    assert sent == _payload.request({"a": {}, "b": {}})
+
+
+def test_a_node_gets_the_checker_that_it_wants():
+    answers = [{"rc": 0, "stdout": f"{text}\n", "stderr": ""} for text in (loader.WANTED, probe.MARK + '{"a": []}')]
+    made, asked = module(SimpleNamespace(has_pipelining=True), *answers)
+    assert made.ask({"a": {}}, {}) == ({"a": []}, [])
+    request = _payload.request({"a": {}})
+    assert [sent for _command, sent in asked] == [request, _payload.with_checker(request)]
+
+
+def test_a_node_that_wants_it_for_ever_gives_no_answer():
+    made, asked = module(SimpleNamespace(has_pipelining=True, become=None), {"rc": 0, "stdout": loader.WANTED, "stderr": ""})
+    with pytest.raises(AnsibleError, match="did not run"):
+        made.ask({"a": {}}, {})
+    assert len(asked) == 2
 
 
 def test_a_connection_that_has_no_standard_input():
@@ -236,15 +253,15 @@ def test_without_become_nobody_asked_for_root():
 
 def test_one_round_trip_with_the_preflight(monkeypatch):
     monkeypatch.setattr(action.time, "time", lambda: 1234.5)
-    stdout = f'{_payload.PREFLIGHT_MARK}[{{"field": "clock"}}]\n{_payload.MARK}{{"a": []}}\n'
+    stdout = f'{probe.PREFLIGHT_MARK}[{{"field": "clock"}}]\n{probe.MARK}{{"a": []}}\n'
     made, asked = module(SimpleNamespace(has_pipelining=True), {"rc": 0, "stdout": stdout, "stderr": ""})
     assert made.ask({"a": {}}, {}, preflight=True) == ({"a": []}, [{"field": "clock"}])
-    (_command, program), = asked
-    assert program == _payload.program({"a": {}}, 1234.5)
+    (_command, sent), = asked
+    assert sent == _payload.request({"a": {}}, 1234.5)
 
 
 def test_an_older_python_is_a_problem_without_a_comparison():
-    made, _asked = module(SimpleNamespace(has_pipelining=True), {"rc": 1, "stdout": f'{_payload.PREFLIGHT_MARK}[{{"field": "python"}}]\n', "stderr": ""})
+    made, _asked = module(SimpleNamespace(has_pipelining=True), {"rc": 1, "stdout": f'{probe.PREFLIGHT_MARK}[{{"field": "python"}}]\n', "stderr": ""})
     assert made.ask({"a": {}}, {}, preflight=True) == (None, [{"field": "python"}])
 
 

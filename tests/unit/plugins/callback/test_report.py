@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 from ansible_collections.onecc.cluster.plugins.callback import report
-from ansible_collections.onecc.cluster.plugins.plugin_utils import _payload
+from ansible_collections.onecc.cluster.plugins.module_utils._node import probe
 from ansible_collections.onecc.cluster.tests.unit.playbook import LOCAL, UNREACHABLE, Playbook, drift
 
 RUNS = pytest.mark.skipif(not os.path.exists("/usr/bin/python3"), reason="/usr/bin/python3 is not here")
@@ -160,8 +160,8 @@ def test_a_run_with_problems(tmp_path):
     """In front of one node's Python stands what answers for a preflight that found something."""
     problem = {"field": "clock", "is": 200, "should": 0, "message": "the clock is wrong"}
     (tmp_path / "python").write_text(
-        f"#!/bin/sh\necho '{_payload.PREFLIGHT_MARK}{json.dumps([problem])}'\n"
-        f'/usr/bin/python3 "$@" | sed "/^{_payload.PREFLIGHT_MARK}/d"\n'
+        f"#!/bin/sh\necho '{probe.PREFLIGHT_MARK}{json.dumps([problem])}'\n"
+        f'/usr/bin/python3 "$@" | sed "/^{probe.PREFLIGHT_MARK}/d"\n'
     )
     (tmp_path / "python").chmod(0o755)
     late = f"{LOCAL} ansible_python_interpreter={tmp_path}/python"

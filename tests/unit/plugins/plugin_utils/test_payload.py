@@ -5,16 +5,21 @@
 from __future__ import annotations
 
 import ast
+import concurrent.futures
+import io
 import json
-import lzma
 import os
+import pathlib
+import pwd
+import stat
 import subprocess
+import sys
 import zlib
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-from ansible_collections.onecc.cluster.plugins.module_utils._node import preflight
+from ansible_collections.onecc.cluster.plugins.module_utils._node import loader, preflight, probe
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _declaration, _payload
 
 PYTHON = "/usr/bin/python3"
@@ -42,7 +47,7 @@ EVERY_KIND = {
     "rdma_names": [{"name": "pci"}],
 }
 
-ANSWER = _payload.MARK + json.dumps({"role": [{"name": "x"}]})
+ANSWER = probe.MARK + json.dumps({"role": [{"name": "x"}]})
 
 
 def checked(state: dict) -> dict:
@@ -50,74 +55,70 @@ def checked(state: dict) -> dict:
     return _declaration.to_check(_declaration.complete(state))
 
 
-def run(program: bytes, folder: str = "/", **environment: str) -> subprocess.CompletedProcess:
-    """As a node runs it: a shell, and the program on standard input."""
-    return subprocess.run(
-        ["/bin/sh", "-c", _payload.COMMAND.format(python=PYTHON)], input=program, capture_output=True, check=False, cwd=folder,
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environment},
-    )
+@pytest.fixture(name="node")
+def made_node(tmp_path, monkeypatch) -> Node:
+    return Node(tmp_path / "home", monkeypatch)
 
 
-def text(program: bytes) -> bytes:
-    """The code and the data."""
-    stream = lzma.LZMADecompressor()
-    return stream.decompress(program) + zlib.decompress(stream.unused_data)
+class Node:
+    """This computer's Python as a node's, with another home folder."""
+
+    def __init__(self, home: pathlib.Path, monkeypatch) -> None:
+        self.home = home
+        text = _payload._MODULES[loader.__name__]
+        changed = text.replace("home: str | None = None", f"home: str | None = {str(home)!r}")
+        assert changed != text
+        monkeypatch.setattr(_payload, "_LOADER", _payload._part(f"{_payload._PYTHON}\nexec({changed!r})".encode()))
+
+    def run(self, sent: bytes, folder: str = "/", **environment: str) -> subprocess.CompletedProcess:
+        """A shell, and what is sent on standard input."""
+        return subprocess.run(
+            ["/bin/sh", "-c", _payload.COMMAND.format(python=PYTHON)], input=sent, capture_output=True, check=False, cwd=folder,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environment},
+        )
+
+    def asked(self, states: dict, clock: float | None = None, **more: str) -> subprocess.CompletedProcess:
+        """The answer of a node at its first contact."""
+        return self.run(_payload.with_checker(_payload.request(states, clock)), **more)
+
+    def kept(self) -> list[pathlib.Path]:
+        return [path for path in self.home.rglob("*") if path.is_file()]
 
 
-def names(*kinds: str) -> list[str]:
-    return [name.removeprefix(_payload.PACKAGE + ".") for name, _source in _payload.modules(f"kinds.{kind}" for kind in kinds)]
-
-
-# The modules that travel
-
-
-def test_only_the_kinds_that_are_used_travel():
-    assert [name for name in names("packages") if name.startswith("kinds.")] == ["kinds.packages"]
-    assert "storage" not in names("packages") and "block" not in names("files", "directories")
-    assert "storage" in names("arrays") and "mount_units" in names("mounts")
-
-
-def test_a_module_comes_after_those_that_it_imports():
-    order = names(*_declaration.KINDS)
-    assert len(order) == len(set(order)) and "difference" in order
-    for name in order:
-        for needed in _payload._imports(_payload._SMALL.get(name, "")):
-            assert order.index(needed) < order.index(name)
-
-
-def parsed_imports(source: str) -> list[str]:
-    """As Python itself reads them."""
-    found = []
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{_payload.PACKAGE}."):
-            module = node.module[len(_payload.PACKAGE) + 1:]
-            found += [module] if module else [alias.name for alias in node.names]
+def parts(sent: bytes) -> list[bytes]:
+    """What standard input holds, as the node takes it apart."""
+    stream, found = io.BytesIO(sent), []
+    while size := stream.readline():
+        found.append(zlib.decompress(stream.read(int(size))))
     return found
 
 
-@pytest.mark.parametrize("sources", [_payload._SOURCES, _payload._SMALL], ids=["written", "sent"])
-def test_every_import_is_found(sources):
-    """Also one that is written in another way than the others."""
-    for name, source in sources.items():
-        assert sorted(_payload._imports(source)) == sorted(parsed_imports(source)), name
+# What is sent
 
 
-def test_what_only_modules_import_is_not_made_small():
-    assert "nccl_lint" in _payload._SOURCES and "nccl_lint" not in _payload._SMALL and "rails" in _payload._SMALL
+def test_a_request_names_the_checker_and_holds_the_states():
+    states = {"a": checked({"packages": [{"name": "mdadm"}]})}
+    _loader, asked = parts(_payload.request(states, 5.5))
+    assert json.loads(asked) == {"digest": _payload.DIGEST, "probe": probe.__name__, "states": states, "clock": 5.5}
 
 
-def test_every_import_is_at_the_top():
-    """One within a function would not be found."""
-    for path in _payload.SOURCES.rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
-        assert all(node in tree.body for node in imports), path.name
-        assert not any(alias.name.startswith("ansible") for node in imports if isinstance(node, ast.Import) for alias in node.names)
+def test_the_checker_is_all_of_the_node_s_code():
+    asked = _payload.request({})
+    first, second, checker = parts(_payload.with_checker(asked))
+    assert [first, second] == parts(asked)
+    files = {path.relative_to(_payload.SOURCES).as_posix() for path in _payload.SOURCES.rglob("*.py")}
+    modules = json.loads(checker)
+    own = {name.removeprefix(_payload.NODE).lstrip(".") for name in modules if name.startswith(_payload.NODE)}
+    assert own == {"" if file == "__init__.py" else file.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for file in files}
+    assert {name for name in modules if not name.startswith(_payload.NODE)} == {
+        "ansible_collections", "ansible_collections.onecc", "ansible_collections.onecc.cluster", "ansible_collections.onecc.cluster.plugins",
+        "ansible_collections.onecc.cluster.plugins.module_utils",
+    }
 
 
 def test_every_kind_has_a_module():
-    for kind in _declaration.KINDS:
-        assert f"kinds.{kind}" in names(kind)
+    assert {f"{_payload.NODE}.kinds.{kind}" for kind in _declaration.KINDS} <= set(_payload._MODULES)
+    assert set(EVERY_KIND) == set(_declaration.KINDS)
 
 
 @pytest.mark.parametrize("path", sorted(_payload.SOURCES.rglob("*.py")), ids=lambda path: path.stem)
@@ -125,50 +126,47 @@ def test_sources_are_python_3_9(path):
     ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
 
 
-@pytest.mark.parametrize("module", _payload._SMALL)
-def test_what_is_sent_is_python_3_9(module):
-    ast.parse(_payload._SMALL[module], feature_version=(3, 9))
-
-
 def test_sources_import_the_standard_library_of_3_9_alone():
     known = {
         "__future__", "collections", "collections.abc", "contextlib", "difflib", "errno", "fcntl", "fnmatch", "grp", "hashlib",
-        "importlib", "json", "os", "pwd", "re",
-        "select", "shlex", "signal", "socket", "stat", "struct", "subprocess", "time", "typing", "uuid",
+        "importlib", "importlib.machinery", "json", "marshal", "os", "pwd", "re",
+        "select", "shlex", "signal", "socket", "stat", "struct", "subprocess", "sys", "time", "types", "typing", "uuid", "zlib",
     }
     for path in _payload.SOURCES.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 assert {alias.name for alias in node.names} <= known, path.name
             elif isinstance(node, ast.ImportFrom):
-                assert node.module in known or node.module.startswith(_payload.PACKAGE), path.name
+                assert node.module in known or node.module.startswith(_payload.NODE), path.name
 
 
 def test_size():
-    """With what the first roles declare unasked for a node with two file systems, and with all kinds."""
-    assert set(EVERY_KIND) == set(_declaration.KINDS)
+    """With what the roles declare unasked for a node with two file systems, and with all kinds."""
     attached = [{"name": name, "mount_point": f"/lambda/nfs/{name}"} for name in ("data", "checkpoints")]
     variables = {"inventory_hostname": "n1", "onecc_instance": {"file_systems": attached}, "groups": {}, "hostvars": {}}
     states = {
         role: _declaration.to_check(_declaration.role_state(role, Templar(DataLoader()), DataLoader(), variables))
-        for role in ("base", "nvme_raid", "filesystems")
+        for role in ("base", "nvme_raid", "filesystems", "nccl")
     }
     assert len(states["filesystems"]["mounts"]) == 2
-    # A shell and sudo around the command take the rest.
-    assert len(_payload.program(states, 1e9)) + len(_payload.COMMAND) < 16 * 1024 - 200
-    # What NCCL is to be told is worked out on the node, and that takes code.
-    assert len(_payload.program({"role": checked(EVERY_KIND)}, 1e9)) < 24 * 1024
-    assert len(_payload.program({"role": checked({"packages": [{"name": "mdadm"}]})})) < 3 * 1024
+    # A quarter of the 16 KiB that a comparison may take.
+    assert len(_payload.request(states, 1e9)) + len(_payload.COMMAND) < 4 * 1024
+    assert len(_payload.request({"role": checked(EVERY_KIND)}, 1e9)) < 4 * 1024
+
+
+def test_contents_of_files_do_not_travel():
+    sent = b"".join(parts(_payload.request({"mine": checked({"files": [{"path": "/no/such/file", "content": "s3cret"}]})})))
+    assert b"/no/such/file" in sent and b"s3cret" not in sent
 
 
 # Running it
 
 
 @SYSTEM_PYTHON
-def test_every_kind_runs_on_a_bare_python(tmp_path):
+def test_every_kind_runs_on_a_bare_python(node, tmp_path):
     # What would be imported if the current folder or the environment counted.
     (tmp_path / "json.py").write_text("raise SystemExit('imported from the current folder')\n")
-    done = run(_payload.program({"mine": checked(EVERY_KIND)}), str(tmp_path), PYTHONPATH=str(tmp_path))
+    done = node.asked({"mine": checked(EVERY_KIND)}, folder=str(tmp_path), PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, b"")
     found = _payload.answer(done.stdout.decode())["mine"]
     # What the latter find is a matter of this computer's own RDMA stack and GPUs.
@@ -179,8 +177,8 @@ def test_every_kind_runs_on_a_bare_python(tmp_path):
 
 
 @SYSTEM_PYTHON
-def test_two_roles_are_answered_apart():
-    done = run(_payload.program({"a": checked({"packages": [{"name": "no-such-package"}]}), "b": FILES, "c": {}}))
+def test_two_roles_are_answered_apart(node):
+    done = node.asked({"a": checked({"packages": [{"name": "no-such-package"}]}), "b": FILES, "c": {}})
     found = _payload.answer(done.stdout.decode())
     assert {role: [item["name"] for item in items] for role, items in found.items()} == {
         "a": ["no-such-package"], "b": ["/etc/no-such-file"], "c": [],
@@ -188,34 +186,98 @@ def test_two_roles_are_answered_apart():
 
 
 @SYSTEM_PYTHON
-def test_an_answer_is_ascii_in_any_locale():
+def test_an_answer_is_ascii_in_any_locale(node):
     state = checked({"directories": [{"path": "/no/such/directory"}]})
     state["directories"][0]["path"] = "/no/ü\u2028"
-    done = run(_payload.program({"mine": state}), LC_ALL="C", PYTHONIOENCODING="ascii")
+    done = node.asked({"mine": state}, LC_ALL="C", PYTHONIOENCODING="ascii")
     assert done.stdout.isascii()
     assert _payload.answer(done.stdout.decode())["mine"][0]["name"] == "/no/ü\u2028"
 
 
 @SYSTEM_PYTHON
-def test_contents_of_files_do_not_travel():
-    program = _payload.program({"mine": checked({"files": [{"path": "/no/such/file", "content": "s3cret"}]})})
-    assert b"/no/such/file" in text(program) and b"s3cret" not in text(program)
-
-
-@SYSTEM_PYTHON
-def test_an_error_on_the_node_is_no_answer():
-    done = run(_payload.program({"mine": {"files": [{"path": 1}]}}))
+def test_an_error_on_the_node_is_no_answer(node):
+    done = node.asked({"mine": {"files": [{"path": 1}]}})
     assert done.returncode == 1 and _payload.answer(done.stdout.decode()) is None
 
 
+# Keeping it
+
+
+@SYSTEM_PYTHON
+def test_a_node_asks_once_for_the_checker(node):
+    asked = _payload.request({"a": FILES})
+    first = node.run(asked)
+    assert (first.returncode, first.stderr) == (0, b"") and _payload.wanted(first.stdout.decode())
+    assert _payload.answer(first.stdout.decode()) is None and node.kept() == []
+    second = node.run(_payload.with_checker(asked))
+    assert [path.name for path in node.kept()] == [f"checker.{cache_tag()}"]
+    third = node.run(asked)
+    assert second.stdout == third.stdout and not _payload.wanted(third.stdout.decode())
+    assert [item["name"] for item in _payload.answer(third.stdout.decode())["a"]] == ["/etc/no-such-file"]
+
+
+def cache_tag() -> str:
+    """What PYTHON calls its compiled code."""
+    return subprocess.run([PYTHON, "-c", "import sys; print(sys.implementation.cache_tag)"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@SYSTEM_PYTHON
+def test_what_is_kept_is_its_owner_s_alone(node):
+    node.asked({})
+    (path,) = node.kept()
+    assert [stat.filemode(place.stat().st_mode) for place in (path.parent, path)] == ["drwx------", "-rw-------"]
+
+
+@SYSTEM_PYTHON
+@pytest.mark.parametrize("harm", [
+    lambda path: path.write_bytes(path.read_bytes()[:-1000]),  # cut off
+    lambda path: path.write_bytes(path.read_bytes()[:64]),
+    lambda path: path.write_bytes(b""),
+    lambda path: path.write_bytes(b"0" * 64 + path.read_bytes()[64:]),  # of another version
+    lambda path: path.chmod(0o620),  # anybody in the group may have written it
+    lambda path: path.chmod(0o602),
+    lambda path: os.chown(path, 12345, -1) if os.geteuid() == 0 else path.unlink(),  # another user did
+    lambda path: (path.unlink(), path.mkdir()),
+])
+def test_what_is_not_as_it_was_kept_is_asked_for_again(node, harm):
+    node.asked({"a": FILES})
+    (path,) = node.kept()
+    harm(path)
+    assert _payload.wanted(node.run(_payload.request({"a": FILES})).stdout.decode())
+    done = node.asked({"a": FILES})
+    assert (done.returncode, done.stderr) == (0, b"") and _payload.answer(done.stdout.decode())["a"]
+
+
+@SYSTEM_PYTHON
+def test_where_nothing_can_be_kept_it_is_asked_for_each_time(node):
+    node.home.parent.joinpath("home").write_text("no folder")
+    for _time in range(2):
+        assert _payload.wanted(node.run(_payload.request({"a": FILES})).stdout.decode())
+        done = node.asked({"a": FILES})
+        assert (done.returncode, done.stderr) == (0, b"") and _payload.answer(done.stdout.decode())["a"]
+
+
+@SYSTEM_PYTHON
+def test_comparisons_at_once_keep_it_whole(node):
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = [done.stdout for done in pool.map(lambda _number: node.asked({"a": FILES}), range(8))]
+    assert len(set(answers)) == 1 and _payload.answer(answers[0].decode())
+    assert len(node.kept()) == 1 and not _payload.wanted(node.run(_payload.request({"a": FILES})).stdout.decode())
+
+
+def test_it_is_kept_in_the_home_of_who_runs_it(monkeypatch):
+    """Not where $HOME says: sudo may leave it another user's, who could then have root write anywhere."""
+    monkeypatch.setenv("HOME", "/home/somebody-else")
+    folder = pwd.getpwuid(os.geteuid()).pw_dir
+    assert loader.place() == f"{folder}/.ansible/onecc.cluster/checker.{sys.implementation.cache_tag}"
+
+
+def test_a_user_without_an_entry_keeps_nothing(monkeypatch):
+    monkeypatch.setattr(loader.os, "geteuid", lambda: 4_000_000_000)
+    assert loader.place().startswith("/nonexistent/")
+
+
 # The preflight
-
-
-def test_it_travels_only_where_it_is_asked_for():
-    assert "preflight" not in dict(_payload.modules(["kinds.files"]))[f"{_payload.PACKAGE}.checker"]
-    assert f"{_payload.PACKAGE}.preflight" not in dict(_payload.modules(["kinds.files"]))
-    assert b"sys.version_info" not in text(_payload.program({"a": FILES}))
-    assert b"sys.version_info" in text(_payload.program({"a": FILES}, 1.0))
 
 
 def test_the_command_is_known_on_the_node():
@@ -224,27 +286,34 @@ def test_the_command_is_known_on_the_node():
 
 
 @SYSTEM_PYTHON
-def test_it_answers_beside_the_comparison():
-    done = run(_payload.program({"a": FILES}, 1000.0))
+def test_it_answers_beside_the_comparison(node):
+    done = node.asked({"a": FILES}, 1000.0)
     assert (done.returncode, done.stderr) == (0, b"")
     stdout = done.stdout.decode()
     clock = [item for item in _payload.problems(stdout) if item["field"] == "clock"]
     assert clock and clock[0]["is"] > 1e9
     assert [item["name"] for item in _payload.answer(stdout)["a"]] == ["/etc/no-such-file"]
+    assert _payload.problems(node.asked({"a": FILES}).stdout.decode()) is None
 
 
 @SYSTEM_PYTHON
-def test_an_older_python_says_so(monkeypatch):
-    monkeypatch.setattr(_payload, "_PYTHON", "sys.version_info = (3, 8, 10)\n" + _payload._PYTHON)
-    monkeypatch.setattr(_payload, "code", _payload.code.__wrapped__)  # else the one that was made before
-    done = run(_payload.program({"a": FILES}, 1000.0))
-    assert done.returncode == 1
+@pytest.mark.parametrize("clock", [None, 1000.0])
+def test_an_older_python_says_so(node, monkeypatch, clock):
+    old = f"sys.version_info = (3, 8, 10)\n{_payload._PYTHON}\nsys.exit('It went on.')"
+    monkeypatch.setattr(_payload, "_LOADER", _payload._part(old.encode()))
+    done = node.asked({"a": FILES}, clock)
+    assert done.returncode == 1 and not done.stderr
     (problem,) = _payload.problems(done.stdout.decode())
     assert (problem["field"], problem["is"], problem["should"]) == ("python", "3.8", "3.9")
     assert "3.8; needed is 3.9 or later" in problem["message"] and _payload.answer(done.stdout.decode()) is None
 
 
-@pytest.mark.parametrize("stdout", ["", ANSWER, _payload.PREFLIGHT_MARK + "[{"])
+def test_what_looks_at_the_version_is_read_by_any_python_3():
+    ast.parse(_payload._PYTHON, feature_version=(3, 4))
+    assert parts(_payload.request({}))[0].decode().startswith(_payload._PYTHON)
+
+
+@pytest.mark.parametrize("stdout", ["", ANSWER, probe.PREFLIGHT_MARK + "[{"])
 def test_no_answer_of_a_preflight(stdout):
     assert _payload.problems(stdout) is None
 
@@ -258,12 +327,12 @@ def test_no_answer_of_a_preflight(stdout):
     f"no line end{ANSWER}",
     f"{ANSWER}noise in the same line",
     f"\r\n{ANSWER}\r\n",
-    f"{{}}\n{ANSWER}\n{_payload.MARK}{{}}\n",
+    f"{{}}\n{ANSWER}\n{probe.MARK}{{}}\n",
 ])
 def test_noise_around_an_answer(stdout):
     assert _payload.answer(stdout) == {"role": [{"name": "x"}]}
 
 
-@pytest.mark.parametrize("stdout", ["", "sudo: a password is required\n", ANSWER[:-3], _payload.MARK, "{}"])
+@pytest.mark.parametrize("stdout", ["", "sudo: a password is required\n", ANSWER[:-3], probe.MARK, "{}"])
 def test_no_answer(stdout):
     assert _payload.answer(stdout) is None

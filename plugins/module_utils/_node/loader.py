@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, The onecc.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
+"""Takes the checker from where an earlier comparison kept it, or as it was sent, and runs it.
+
+Travels as it stands before each request. Standard input holds it, the request and, where the node had asked for it, the checker.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import json
+import marshal
+import os
+import pwd
+import sys
+import types
+import zlib
+
+# What is printed where the node has not this checker.
+WANTED = "onecc.cluster wants the checker"
+
+
+class Checker:
+    """Finds and loads modules, for `import`: `codes` has each one's compiled and marshalled code by name."""
+
+    def __init__(self, codes: dict[str, bytes]) -> None:
+        self.codes = codes
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> importlib.machinery.ModuleSpec | None:
+        if name not in self.codes:
+            return None
+        return importlib.machinery.ModuleSpec(name, self, is_package=any(other.startswith(name + ".") for other in self.codes))
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        """As usual."""
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        exec(marshal.loads(self.codes[module.__name__]), module.__dict__)
+
+
+def place(home: str | None = None) -> str:
+    """Where the user that this runs as, and no other, can keep a file. Not by $HOME, which sudo may leave another user's."""
+    try:
+        home = home or pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        home = "/nonexistent"
+    return os.path.join(home, ".ansible/onecc.cluster", f"checker.{sys.implementation.cache_tag}")
+
+
+def kept(path: str, digest: str) -> dict[str, bytes] | None:
+    """The modules that were kept under this digest; None where there are none, or where another user may have written them."""
+    try:
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            own = status.st_uid == os.geteuid() and not status.st_mode & 0o022
+            return marshal.load(file) if own and file.read(len(digest)) == digest.encode() else None
+    except (OSError, EOFError, ValueError, TypeError):
+        return None
+
+
+def compiled(sources: dict[str, str]) -> dict[str, bytes]:
+    return {name: marshal.dumps(compile(source, name, "exec")) for name, source in sources.items()}
+
+
+def part() -> bytes:
+    """The next part of standard input, empty at its end: the number of bytes in a line, and so many bytes."""
+    size = sys.stdin.buffer.readline()
+    return zlib.decompress(sys.stdin.buffer.read(int(size))) if size else b""
+
+
+def main() -> None:
+    request, sources, path = json.loads(part()), part(), place()
+    codes = compiled(json.loads(sources)) if sources else kept(path, request["digest"])
+    if codes is None:
+        sys.stdout.write(WANTED + "\n")
+        return
+    sys.meta_path.insert(0, Checker(codes))
+    probe = importlib.import_module(request["probe"])
+    probe.answer(request["states"], request["clock"])
+    if sources:
+        probe.keep(path, request["digest"].encode() + marshal.dumps(codes))
+
+
+if __name__ == "__main__":
+    main()
