@@ -54,9 +54,11 @@ options:
         They are compared, and nothing mends them.
       - C(gpudirect) have C(name), V(auto), V(dmabuf) or V(peermem), and C(rdma_names) have C(name), the option
         O(onecc.cluster.ofed_info#module:persistent_names). Both are only compared.
-      - C(kernel_modules), C(files), C(units) and C(gpudirect) have C(where), what a node must have for the resource to be declared there.
+      - C(packages), C(kernel_modules), C(directories), C(files), C(units) and C(gpudirect) have C(where), what a node must have for the resource
+        to be declared there.
         V(mlx5) is an adapter that C(mlx5_core) drives, V(rdma) any RDMA device, V(infiniband) an InfiniBand port, V(openibd) that script,
-        V(gpus) an RDMA device and the NVIDIA driver, V(peermem) the same where GPUDirect RDMA takes C(nvidia_peermem), V(all) nothing.
+        V(gpus) an RDMA device and the NVIDIA driver, V(peermem) the same where GPUDirect RDMA takes C(nvidia_peermem), V(chrony) that
+        program, V(timesyncd) no other one that keeps the clock, V(all) nothing.
       - A resource may also say C(when); it is declared only if that is true.
     type: dict
   required:

@@ -45,12 +45,12 @@ _WHERE = {"where": {"type": "str", "choices": list(presence.CONDITIONS)}}
 
 # Kinds of resources in the order of applying, and what a resource of each may say.
 KINDS: dict[str, dict[str, dict[str, Any]]] = {
-    "packages": {"name": {"type": "str", "required": True}, "version": {"type": "str"}},
+    "packages": {"name": {"type": "str", "required": True}, "version": {"type": "str"}, **_WHERE},
     # The unit that loads it at boot, where order matters; without it, systemd-modules-load does.
     "kernel_modules": {"name": {"type": "str", "required": True}, "unit": {"type": "str"}, **_WHERE},
     "sysctls": {"name": {"type": "str", "required": True}, "value": {"type": "str", "required": True}},
     "limits": {"name": {"type": "str", "required": True}, "value": {"type": "str", "required": True}},
-    "directories": {"path": {"type": "str", "required": True}, **_ACCESS, "mode": {"type": "str", "default": "0755"}},
+    "directories": {"path": {"type": "str", "required": True}, **_ACCESS, "mode": {"type": "str", "default": "0755"}, **_WHERE},
     "files": {
         "path": {"type": "str", "required": True},
         "content": {"type": "str"},

@@ -86,3 +86,20 @@ def test_wrong_variable_is_refused_before_anything_is_touched(lab: Lab) -> None:
     assert "nvme_raid_layout" in done.output and "stripe" in done.output and "directory" in done.output
     assert "Traceback" not in done.output
     assert lab.verify().rc == 0
+
+
+@pytest.mark.thorough
+def test_what_keeps_the_clock_is_replaced_only_when_told(lab: Lab) -> None:
+    lab.ssh(HEAD, "apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq chrony")
+    keepers = "dpkg-query -W -f '${Package} ${db:Status-Abbrev}\\n' chrony systemd-timesyncd 2>/dev/null | awk '$2 == \"ii\" {print $1}'"
+    try:
+        assert lab.ssh(HEAD, keepers).split() == ["chrony"], "to install the one removes the other"
+        kept = lab.site("--limit", HEAD)
+        assert kept.rc == 0 and kept.mended(HEAD) == {("files", "/etc/chrony/sources.d/onecc.sources")}, kept.output
+        assert lab.ssh(HEAD, keepers).split() == ["chrony"]
+        assert lab.ssh(HEAD, "systemctl is-active chrony").strip() == "active"
+    finally:
+        told = lab.site("--limit", HEAD, "-e", "base_time_service=systemd-timesyncd")
+    assert told.rc == 0, told.output
+    assert lab.ssh(HEAD, keepers).split() == ["systemd-timesyncd"]
+    assert lab.verify().rc == 0

@@ -162,7 +162,7 @@ def resources(lab: Lab) -> list[tuple[str, str, list[str]]]:
         for state in json.loads(done.stdout).values()
         for kind, items in state.items() if kind not in UNMENDED
         for item in items
-        if item.get("where") in (None, "all", "rdma")
+        if item.get("where") in (None, "all", "rdma", "timesyncd")
     ]
 
 

@@ -39,8 +39,13 @@ def gpus(machine: Machine) -> bool:
     return rdma(machine) and bool(gpudirect.driver(machine))
 
 
+# The packages chrony, and ntp, ntpsec and openntpd. Debian's systemd-timesyncd conflicts with each (they provide time-daemon).
+CHRONY, NTP = "/usr/sbin/chronyd", "/usr/sbin/ntpd"
+
 CONDITIONS = {
     "all": lambda machine: True,
+    "chrony": lambda machine: machine.exists(CHRONY),
+    "timesyncd": lambda machine: not machine.exists(CHRONY) and not machine.exists(NTP),
     "mlx5": mlx5,
     "rdma": rdma,
     "infiniband": infiniband,

@@ -200,7 +200,7 @@ def test_nothing_declared(state):
 
 def test_defaults_of_resources():
     found = complete({"directories": [{"path": "/d", "mode": None}], "files": [{"path": "/f", "content": "é"}], "arrays": [{"name": "s"}]})
-    assert found["directories"] == [{"path": "/d", "owner": "root", "group": "root", "mode": "0755"}]
+    assert found["directories"] == [{"path": "/d", "owner": "root", "group": "root", "mode": "0755", "where": None}]
     file, = found["files"]
     assert (file["mode"], file["owner"], file["content"]) == ("0644", "root", "é")
     assert file["sha256"] == "4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c"

@@ -16,7 +16,8 @@ def node(tmp_path):
 
 
 def met(node: Node) -> set[str]:
-    return {name for name, condition in presence.CONDITIONS.items() if condition(node)}
+    """Without what keeps the clock."""
+    return {name for name, condition in presence.CONDITIONS.items() if condition(node)} - {"timesyncd"}
 
 
 def differences(node: Node, kind: str, resources: list[dict]) -> list[dict]:
@@ -74,6 +75,13 @@ def test_peermem_is_for_those_that_need_it_and_have_it(node, driver, kernel, mod
     node.kernel_has(*modules)
     node.write("/proc/sys/kernel/osrelease", f"{kernel}\n")
     assert ("peermem" in met(node)) == peermem
+
+
+@pytest.mark.parametrize(("program", "conditions"), [(None, {"timesyncd"}), ("chronyd", {"chrony"}), ("ntpd", set())])
+def test_what_keeps_the_clock(node, program, conditions):
+    if program:
+        node.write(f"/usr/sbin/{program}", "")
+    assert {name for name in ("timesyncd", "chrony") if presence.CONDITIONS[name](node)} == conditions
 
 
 # Resources that are declared for some
