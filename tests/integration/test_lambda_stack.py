@@ -7,6 +7,7 @@ Every test starts from a node without them, with the lists of packages that the 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import HEAD, NODE, Lab, Run, lambda_source
+from conftest import CHECKOUT, HEAD, NODE, Lab, Run, lambda_source
 
 # Sets of the lab's repository, by the version of its metapackage: the newer one of branch 570, and the one of 580.
 NEWER, OTHER_BRANCH = "0.1.15~22.04.2", "0.1.16~22.04.1"
@@ -228,16 +229,24 @@ def test_a_licence_that_nobody_accepted_changes_nothing(bare: Lab) -> None:
 
 
 @pytest.mark.thorough
-def test_a_full_disk_changes_nothing(bare: Lab) -> None:
+def test_a_full_disk_changes_nothing(bare: Lab, tmp_path: Path) -> None:
+    alone = tmp_path / "alone.yml"
+    alone.write_text("- hosts: onecc\n  become: true\n  roles: [onecc.cluster.lambda_stack]\n")
     # What the preflight asks for is there, and no more.
     bare.ssh(NODE, "fallocate --length $(( ($(df --output=avail --block-size=M / | tail -n 1 | tr -dc 0-9) - 1100) ))M /root/full")
     try:
         assert bare.site(*declared(bare, package_set(NEWER))).rc == 0
         bare.ssh(NODE, f"{CLEAN}\nfallocate --length 600M /root/fuller")
         message = refused(bare, *declared(bare, package_set(NEWER)))
+        before = installed(bare)
+        # The role alone has no preflight.
+        done = bare.run(os.path.relpath(alone.with_suffix(""), CHECKOUT / "playbooks"), *declared(bare, package_set(NEWER)))
+        assert installed(bare) == before
     finally:
         bare.ssh(NODE, "rm -f /root/full /root/fuller")
     assert "MiB are free" in message, message
+    assert done.rc == 2, done.output
+    assert re.search(r"/usr: \d+ MiB are free; the packages need \d+ MiB, and 512 MiB are kept free", " ".join(done.output.split())), done.output
 
 
 @pytest.mark.thorough

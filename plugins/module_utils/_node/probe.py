@@ -39,10 +39,11 @@ def answer(states: dict[str, dict[str, list[dict]]], clock: float | None) -> Non
 def keep(path: str, data: bytes) -> None:
     """Writes a file that only its owner can read, whole or not at all. Where that cannot be, the next comparison asks again."""
     temporary = f"{path}.{os.getpid()}"  # two comparisons may be here at once
+    os.umask(0o077)
     with contextlib.suppress(OSError):
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
-            with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            with open(temporary, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

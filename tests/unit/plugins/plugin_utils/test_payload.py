@@ -225,7 +225,7 @@ def cache_tag() -> str:
 def test_what_is_kept_is_its_owner_s_alone(node):
     node.asked({})
     (path,) = node.kept()
-    assert [stat.filemode(place.stat().st_mode) for place in (path.parent, path)] == ["drwx------", "-rw-------"]
+    assert [stat.filemode(place.stat().st_mode) for place in (path.parents[1], path.parent, path)] == ["drwx------", "drwx------", "-rw-------"]
 
 
 @SYSTEM_PYTHON
