@@ -155,6 +155,8 @@ def noop(meter: cpu.Groups | cpu.Processes, folder: Path) -> list[Figure]:
     hosts = Hosts(HOSTS, folder, meter)
     try:
         runs = Noop(hosts, meter)
+        progress("a first run, after which the checks are on the hosts")
+        runs.playbook(runs.site)
         progress("counting sessions and bytes, which also warms up every cache")
         ours = runs.counted(runs.site, hosts.names)
         stock = runs.counted(STOCK_PLAYBOOK, hosts.names[:2])
