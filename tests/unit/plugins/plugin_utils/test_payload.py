@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import concurrent.futures
+import errno
 import io
 import json
 import os
@@ -263,6 +264,19 @@ def test_comparisons_at_once_keep_it_whole(node):
         answers = [done.stdout for done in pool.map(lambda _number: node.asked({"a": FILES}), range(8))]
     assert len(set(answers)) == 1 and _payload.answer(answers[0].decode())
     assert len(node.kept()) == 1 and not _payload.wanted(node.run(_payload.request({"a": FILES})).stdout.decode())
+
+
+def test_a_write_that_fails_leaves_what_was_kept(tmp_path, monkeypatch):
+    path = tmp_path / "checker"
+    path.write_bytes(b"old")
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(probe.os, "fsync", fail)
+    monkeypatch.setattr(probe.os, "umask", lambda _mask: 0)  # it is this process's own here
+    probe.keep(str(path), b"new" * 100_000)
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_it_is_kept_in_the_home_of_who_runs_it(monkeypatch):
