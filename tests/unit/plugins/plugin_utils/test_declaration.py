@@ -396,6 +396,22 @@ def test_a_reference_to_a_variable_is_that_variable_and_never_a_template_again()
     }
 
 
+@pytest.mark.parametrize(("value", "result"), [
+    ("{{ name in ['a', 'b'] }}", True), ("{{ 'x' if name == 'a' else none }}", "x"), ("{{ not list and list != [] }}", False),
+    ("{{ {'a': 1}[name] }}", 1), ("{{ [{'name': name, 'on': true}] }}", [{"name": "a", "on": True}]),
+])
+def test_a_plain_expression_is_evaluated(value, result):
+    assert _declaration._filled(value, {"name": "a", "list": ["x"]}) == result
+
+
+@pytest.mark.parametrize("value", [
+    "{{ name == other }}", "{{ list | select('in', list) }}", "{{ list | dict2items }}", "{{ lookup('file', name) }}", "{{- name == 'a' -}}",
+    "{{ name is none }}", "{{ name.x }}", "{{ name == 'a' }}x", "{{ name }}{{ name }}{{ list }}",
+])
+def test_any_other_expression_is_left_to_ansible(value):
+    assert _declaration._filled(value, {"name": "a", "list": ["x"]}) == value
+
+
 @pytest.mark.parametrize("value", ["{{ list }}/x", "{{ name }} {{ other }}", "{{ name }} {{ name | upper }}", "{{ name }}{# x #}", "{% if x %}{{ name }}"])
 def test_any_other_text_is_left_to_jinja(value):
     assert _declaration._filled(value, {"name": "a", "list": ["x"]}) == value
