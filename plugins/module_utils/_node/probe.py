@@ -38,7 +38,7 @@ def answer(states: dict[str, dict[str, list[dict]]], clock: float | None) -> Non
 
 def keep(path: str, data: bytes) -> None:
     """Writes a file that only its owner can read, whole or not at all. Where that cannot be, the next comparison asks again."""
-    temporary = f"{path}.{os.getpid()}"  # two comparisons may be here at once
+    temporary = f"{path}.{os.urandom(4).hex()}"  # two comparisons may be here at once, on two nodes where they share the home
     os.umask(0o077)
     with contextlib.suppress(OSError):
         os.makedirs(os.path.dirname(path), exist_ok=True)
