@@ -187,4 +187,4 @@ OTHER_HEAD = "1cc-head-2"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--moments", type=int, default=0, help="power cuts to try, up to 21; a few without it")
+    parser.addoption("--moments", type=int, default=0, help="power cuts to try, up to 21; one without it")
