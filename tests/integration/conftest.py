@@ -169,6 +169,11 @@ def doca_source(lab: Lab) -> dict[str, str]:
     return source(lab, "doca", "GPG-KEY-Mellanox.pub")
 
 
+def mlnx_ofed_source(lab: Lab) -> dict[str, str]:
+    """The lab's stand-in for a repository of MLNX_OFED as `ofed_source`."""
+    return source(lab, "mlnx_ofed", "RPM-GPG-KEY-Mellanox")
+
+
 def source(lab: Lab, repository: str, key_file: str) -> dict[str, str]:
     """Address, key and fingerprint of a repository of the lab."""
     url = f"{lab.environ['ONECC_REPOSITORIES']}/{repository}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role ofed with real apt and dpkg: from the distribution's RDMA stack to DOCA-OFED and back, each only when told."""
+"""The role ofed with real apt and dpkg: from one provider's RDMA stack to another's, each only when told."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, NODE, Lab, doca_source
+from conftest import CHECKOUT, NODE, Lab, doca_source, mlnx_ofed_source
 
 # The newest of the lab's repository.
 DOCA, RELEASE = "3.2.0-125000", "25.10-1.2.8"
+MLNX_OFED, MLNX_RELEASE = "24.10-2.1.8.0", "24.10-2.1.8"
 
 
 def declared(**variables: object) -> tuple[str, ...]:
@@ -53,7 +54,7 @@ def test_the_distributions_own_is_kept_until_told_otherwise(lab: Lab) -> None:
 
 
 @pytest.fixture
-def with_doca(lab: Lab) -> Iterator[Lab]:
+def changing(lab: Lab) -> Iterator[Lab]:
     """The lab, whose compute node afterwards has what it had before."""
     before = versions(lab)
     yield lab
@@ -62,7 +63,7 @@ def with_doca(lab: Lab) -> Iterator[Lab]:
     gone = " ".join(f"{name}-" for name in now if name not in before)
     lab.ssh(NODE, f"""
         apt-mark showhold | xargs --no-run-if-empty apt-mark unhold >/dev/null
-        rm -f /etc/apt/sources.list.d/doca.list /etc/apt/preferences.d/doca /etc/apt/keyrings/doca.asc /var/lib/apt/lists/10.0.2.2*
+        rm -f /etc/apt/{{sources.list.d,preferences.d,keyrings}}/{{doca,mellanox_mlnx_ofed}}* /var/lib/apt/lists/10.0.2.2*
         rm -f /etc/udev/rules.d/60-rdma-persistent-naming.rules
         apt-get install -qq -y --allow-downgrades --allow-change-held-packages --no-install-recommends {back} {gone} >/dev/null
     """)
@@ -70,8 +71,8 @@ def with_doca(lab: Lab) -> Iterator[Lab]:
 
 
 @pytest.mark.thorough
-def test_to_doca_and_back(with_doca: Lab) -> None:
-    lab, before = with_doca, versions(with_doca)
+def test_to_doca_and_back(changing: Lab) -> None:
+    lab, before = changing, versions(changing)
     arguments = declared(ofed_provider="doca", ofed_source=doca_source(lab), ofed_replace=["inbox"], ofed_persistent_names="kernel")
     done = lab.site(*arguments)
     assert done.rc == 0, done.output
@@ -107,3 +108,36 @@ def test_to_doca_and_back(with_doca: Lab) -> None:
     again = lab.site(*arguments)
     assert again.rc == 0 and again.status(NODE) == "in_state", again.output
     assert lab.ssh(NODE, "ibv_devices").count("mlx5_") == lab.ssh(NODE, "ls /sys/class/infiniband").count("mlx5_") > 0
+
+
+@pytest.mark.thorough
+def test_to_mlnx_ofed_and_on_to_doca(changing: Lab) -> None:
+    """The way that clusters go on which MLNX_OFED was installed before it ended."""
+    lab, before = changing, versions(changing)
+    arguments = declared(ofed_provider="mlnx_ofed", ofed_source=mlnx_ofed_source(lab), ofed_replace=["inbox"])
+    done = lab.site(*arguments)
+    assert done.rc == 0, done.output
+    assert {("ofed_providers", "mlnx_ofed"), ("locked_packages", "mlnx-ofed-all")} <= done.mended(NODE)
+    found = info(lab)
+    assert found["provider"] == "mlnx_ofed" and found["version"].startswith(MLNX_RELEASE)
+    with_ofed = versions(lab)
+    assert with_ofed["mlnx-ofed-all"] == MLNX_OFED and with_ofed["libibverbs1"] == "2410mlnx54-1.2410218"
+    assert lab.ssh(NODE, "apt-mark showhold").split() == ["mlnx-ofed-all"]
+    assert lab.ssh(NODE, "ofed_info -s") == f"MLNX_OFED_LINUX-{MLNX_OFED}:"
+    again = lab.site(*arguments)
+    assert again.rc == 0 and again.status(NODE) == "in_state", again.output
+
+    arguments = declared(ofed_provider="doca", ofed_source=doca_source(lab))
+    refused = lab.site(*arguments)
+    assert refused.rc == 2 and "add mlnx_ofed to ofed_replace" in refused.messages(NODE), refused.output
+    assert versions(lab) == with_ofed
+
+    arguments = declared(ofed_provider="doca", ofed_source=doca_source(lab), ofed_replace=["mlnx_ofed"])
+    done = lab.site(*arguments)
+    assert done.rc == 0, done.output
+    now = versions(lab)
+    assert now["doca-ofed"] == DOCA and not any(name.startswith("mlnx-ofed-all") for name in now)
+    assert {name for name, version in now.items() if "2410" in version or "24.10" in version} == set(), "of the set before"
+    assert info(lab)["provider"] == "doca" and {*before} - {*now} == set()
+    again = lab.site(*arguments)
+    assert again.rc == 0 and again.status(NODE) == "in_state", again.output

@@ -17,7 +17,7 @@ from pathlib import Path
 from . import guard
 from .image import cache_root
 
-NAMES = ("lambda", "doca", "distribution")
+NAMES = ("lambda", "doca", "mlnx_ofed", "distribution")
 
 STATES = {
     "healthy": "all that is in order",

@@ -148,7 +148,7 @@ def relations(package: debs.Package) -> dict[str, str]:
     return dict(re.findall(r"(\S+) \(= (\S+)\)", package.value("Depends")))
 
 
-@pytest.mark.parametrize(("address", "suite"), [("lambda", LAMBDA), ("doca", FLAT), ("distribution", DISTRIBUTION)])
+@pytest.mark.parametrize(("address", "suite"), [("lambda", LAMBDA), ("doca", FLAT), ("mlnx_ofed", FLAT), ("distribution", DISTRIBUTION)])
 def test_apt_trusts_a_healthy_repository_by_its_own_key(apt: Apt, address: str, suite: str, data) -> None:
     apt.source(address, suite)
     apt.update()
@@ -160,7 +160,7 @@ def test_apt_trusts_a_healthy_repository_by_its_own_key(apt: Apt, address: str, 
         assert re.search(rf"\b{letters[name]}={value}\b", policy)
 
 
-@pytest.mark.parametrize(("address", "suite"), [("lambda", LAMBDA), ("doca", FLAT), ("distribution", DISTRIBUTION)])
+@pytest.mark.parametrize(("address", "suite"), [("lambda", LAMBDA), ("doca", FLAT), ("mlnx_ofed", FLAT), ("distribution", DISTRIBUTION)])
 def test_apt_trusts_no_repository_by_the_key_of_another(apt: Apt, address: str, suite: str) -> None:
     other = "lambda" if address == "doca" else "doca"
     key = apt.folder / "other.asc"
@@ -263,7 +263,7 @@ def test_newer_versions_are_published_when_ordered_and_withdrawn_again(apt: Apt,
     apt.installed(*(f"{name}={version}" for name, version in apt.planned("install", "lambda-stack-cuda").items()))
     assert apt.planned("dist-upgrade") == {}
     answer = apt.server("PUT", "/lab/repositories", {"lambda": "newer"})
-    assert answer.data == {"lambda": "newer", "doca": "healthy", "distribution": "healthy"}
+    assert answer.data == {"lambda": "newer", "doca": "healthy", "mlnx_ofed": "healthy", "distribution": "healthy"}
     apt.update()
     upgrades = apt.planned("dist-upgrade")
     assert upgrades["lambda-stack-cuda"] == "0.1.16~22.04.2"
@@ -405,7 +405,7 @@ def test_an_order_needs_the_key() -> None:
 
 @pytest.mark.parametrize(
     ("order", "words"),
-    [({"lambada": "newer"}, "lambada: must be one of lambda, doca, distribution"),
+    [({"lambada": "newer"}, "lambada: must be one of lambda, doca, mlnx_ofed, distribution"),
      ({"lambda": "new"}, "lambda: must be one of healthy, newer"), ({"doca": ["newer"]}, "doca: must be one of healthy"),
      ({"lambda": "newer", "doca": None}, "doca: must be one of")],
 )  # fmt: skip
