@@ -36,6 +36,7 @@ from hosts import CHECKOUT, HERE, Hosts, Unfit
 # PyYAML's own is ten times slower, and not everywhere is the other one built.
 Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 NOTHING, STOCK_PLAYBOOK = HERE / "nothing.yml", HERE / "stock.yml"
+COLLECTION = Path("ansible_collections", "onecc", "cluster")
 OUTPUT = CHECKOUT / "build" / "bench.jsonl"
 HOSTS = int(os.environ.get("BENCH_HOSTS", "16"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
@@ -83,9 +84,9 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     return {**kept, **own, **more}
 
 
-def collection(folder: Path) -> Path:
-    """A copy of the collection with the bench's role in it, where Ansible finds it. Not links, which Python would follow."""
-    copy = folder / "ansible_collections" / "onecc" / "cluster"
+def copy_collection(folder: Path) -> None:
+    """Makes a copy of the collection with the bench's role in it, where Ansible finds it. Not links, which Python would follow."""
+    copy = folder / COLLECTION
     for part in ("meta", "playbooks", "plugins", "roles"):
         shutil.copytree(CHECKOUT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(HERE / "role", copy / "roles" / "bench")
@@ -95,7 +96,6 @@ def collection(folder: Path) -> Path:
         raise Unfit("The bench cannot make its role the one that site.yml keeps in state.")
     declaration.write_text(text)
     shutil.copy(CHECKOUT / "galaxy.yml", copy)
-    return copy
 
 
 class Noop:
@@ -104,7 +104,7 @@ class Noop:
     def __init__(self, hosts: Hosts, meter: cpu.Groups | cpu.Processes) -> None:
         self.hosts, self.meter = hosts, meter
         self.cost: dict[str, dict[str, list[float]]] = {}
-        self.site = collection(hosts.folder) / "playbooks" / "site.yml"
+        self.site = hosts.folder / COLLECTION / "playbooks" / "site.yml"
         (hosts.folder / "addresses").write_text("\n".join([*hosts.addresses.values()] * BARE_SESSIONS) + "\n")
 
     def measured(self, contender: str, run: Callable[[], int]) -> None:
@@ -290,6 +290,7 @@ def main() -> int:
     meter = cpu.meter()
     found = [Figure("run", HOSTS, "CPU time of no-ops", meter.source, "")]
     try:
+        copy_collection(folder)
         if ONLY in ("", "noop"):
             found += noop(meter, folder)
         if ONLY in ("", "inventory"):
