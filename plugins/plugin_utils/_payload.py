@@ -57,7 +57,7 @@ _MODULES = {
     **dict.fromkeys(itertools.accumulate(NODE.split("."), "{}.{}".format), ""),
     **{_name(path): path.read_text(encoding="utf-8") for path in sorted(SOURCES.rglob("*.py"))},
 }
-_CHECKER = _part(json.dumps(_MODULES).encode())
+_CHECKER = json.dumps(_MODULES).encode()
 DIGEST = hashlib.sha256(_CHECKER).hexdigest()
 _LOADER = _part(f"{_PYTHON}\nexec({_MODULES[loader.__name__]!r})".encode())
 
@@ -70,7 +70,7 @@ def request(states: dict[str, dict[str, list[dict]]], clock: float | None = None
 
 def with_checker(asked: bytes) -> bytes:
     """The request for a node that wants the checker."""
-    return asked + _CHECKER
+    return asked + _part(_CHECKER)
 
 
 def wanted(stdout: str) -> bool:

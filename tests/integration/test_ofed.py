@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, NODE, Lab, doca_source, mlnx_ofed_source
+from conftest import CHECKOUT, NODE, Lab, Run, doca_source, mlnx_ofed_source
 
 # The newest of the lab's repository.
 DOCA, RELEASE = "3.2.0-125000", "25.10-1.2.8"
@@ -53,6 +53,17 @@ def test_the_distributions_own_is_kept_until_told_otherwise(lab: Lab) -> None:
     assert f"does not exist for kernel {lab.ssh(NODE, 'uname -r')}" in seen.messages(NODE)
 
 
+def moved(lab: Lab, provider: str, *arguments: str) -> tuple[Run, dict]:
+    """Goes to a provider, sees it there and a second run with nothing to do, and returns the first run and what ofed_info says."""
+    done = lab.site(*arguments)
+    assert done.rc == 0, done.output
+    found = info(lab)
+    assert found["provider"] == provider
+    again = lab.site(*arguments)
+    assert again.rc == 0 and again.status(NODE) == "in_state", again.output
+    return done, found
+
+
 @pytest.fixture
 def changing(lab: Lab) -> Iterator[Lab]:
     """The lab, whose compute node afterwards has what it had before."""
@@ -74,18 +85,14 @@ def changing(lab: Lab) -> Iterator[Lab]:
 def test_to_doca_and_back(changing: Lab) -> None:
     lab, before = changing, versions(changing)
     arguments = declared(ofed_provider="doca", ofed_source=doca_source(lab), ofed_replace=["inbox"], ofed_persistent_names="kernel")
-    done = lab.site(*arguments)
-    assert done.rc == 0, done.output
+    done, found = moved(lab, "doca", *arguments)
     assert {("ofed_providers", "doca"), ("locked_packages", "doca-ofed")} <= done.mended(NODE)
-    found = info(lab)
-    assert found["provider"] == "doca" and found["version"].startswith(RELEASE)
+    assert found["version"].startswith(RELEASE)
     with_ofed = versions(lab)
     assert with_ofed["doca-ofed"] == DOCA and "mlnx" in with_ofed["libibverbs1"]
     assert lab.ssh(NODE, "apt-mark showhold").split() == ["doca-ofed"]
     assert lab.ssh(NODE, "systemctl is-enabled openibd; systemctl is-active openibd").split() == ["enabled", "active"]
     assert "NAME_KERNEL" in lab.ssh(NODE, "cat /etc/udev/rules.d/60-rdma-persistent-naming.rules")
-    again = lab.site(*arguments)
-    assert again.rc == 0 and again.status(NODE) == "in_state", again.output
 
     # openibd is the provider's, and looked after with nothing declared too.
     lab.ssh(NODE, "systemctl disable --now openibd 2>/dev/null")
@@ -98,15 +105,10 @@ def test_to_doca_and_back(changing: Lab) -> None:
     assert "add doca to ofed_replace" in message and "doca-ofed" in message and "take back to the distribution's version" in message
     assert versions(lab) == with_ofed
 
-    arguments = declared(ofed_provider="inbox", ofed_replace=["doca"])
-    done = lab.site(*arguments)
-    assert done.rc == 0, done.output
+    moved(lab, "inbox", *declared(ofed_provider="inbox", ofed_replace=["doca"]))
     now = versions(lab)
     assert {name: version for name, version in now.items() if "mlnx" in version or "OFED" in version or name.startswith("doca-ofed")} == {}
     assert {name: now.get(name) for name in before} == before
-    assert info(lab)["provider"] == "inbox"
-    again = lab.site(*arguments)
-    assert again.rc == 0 and again.status(NODE) == "in_state", again.output
     assert lab.ssh(NODE, "ibv_devices").count("mlx5_") == lab.ssh(NODE, "ls /sys/class/infiniband").count("mlx5_") > 0
 
 
@@ -115,29 +117,20 @@ def test_to_mlnx_ofed_and_on_to_doca(changing: Lab) -> None:
     """The way that clusters go on which MLNX_OFED was installed before it ended."""
     lab, before = changing, versions(changing)
     arguments = declared(ofed_provider="mlnx_ofed", ofed_source=mlnx_ofed_source(lab), ofed_replace=["inbox"])
-    done = lab.site(*arguments)
-    assert done.rc == 0, done.output
+    done, found = moved(lab, "mlnx_ofed", *arguments)
     assert {("ofed_providers", "mlnx_ofed"), ("locked_packages", "mlnx-ofed-all")} <= done.mended(NODE)
-    found = info(lab)
-    assert found["provider"] == "mlnx_ofed" and found["version"].startswith(MLNX_RELEASE)
+    assert found["version"].startswith(MLNX_RELEASE)
     with_ofed = versions(lab)
     assert with_ofed["mlnx-ofed-all"] == MLNX_OFED and with_ofed["libibverbs1"] == "2410mlnx54-1.2410218"
     assert lab.ssh(NODE, "apt-mark showhold").split() == ["mlnx-ofed-all"]
     assert lab.ssh(NODE, "ofed_info -s") == f"MLNX_OFED_LINUX-{MLNX_OFED}:"
-    again = lab.site(*arguments)
-    assert again.rc == 0 and again.status(NODE) == "in_state", again.output
 
-    arguments = declared(ofed_provider="doca", ofed_source=doca_source(lab))
-    refused = lab.site(*arguments)
+    refused = lab.site(*declared(ofed_provider="doca", ofed_source=doca_source(lab)))
     assert refused.rc == 2 and "add mlnx_ofed to ofed_replace" in refused.messages(NODE), refused.output
     assert versions(lab) == with_ofed
 
-    arguments = declared(ofed_provider="doca", ofed_source=doca_source(lab), ofed_replace=["mlnx_ofed"])
-    done = lab.site(*arguments)
-    assert done.rc == 0, done.output
+    moved(lab, "doca", *declared(ofed_provider="doca", ofed_source=doca_source(lab), ofed_replace=["mlnx_ofed"]))
     now = versions(lab)
     assert now["doca-ofed"] == DOCA and not any(name.startswith("mlnx-ofed-all") for name in now)
     assert {name for name, version in now.items() if "2410" in version or "24.10" in version} == set(), "of the set before"
-    assert info(lab)["provider"] == "doca" and {*before} - {*now} == set()
-    again = lab.site(*arguments)
-    assert again.rc == 0 and again.status(NODE) == "in_state", again.output
+    assert {*before} - {*now} == set()

@@ -24,14 +24,18 @@ def write(path: str, text: str, mode: int) -> None:
     os.makedirs(directory, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         mode = os.stat(path).st_mode & 0o7777
-    temporary = f"{path}.new"
-    with open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    replace(path, f"{path}.new", text.encode("utf-8", "surrogateescape"), mode)
+    flush(directory)
+
+
+def replace(path: str, temporary: str, data: bytes, mode: int) -> None:
+    """Puts a file with this mode in the place of another, or of none; `temporary` is its name until it is whole."""
+    with open(temporary, "wb") as file:
         os.fchmod(file.fileno(), mode)
-        file.write(text)
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     os.rename(temporary, path)
-    flush(directory)
 
 
 def flush(path: str) -> None:

@@ -42,10 +42,10 @@ class Checker:
         exec(marshal.loads(self.codes[module.__name__]), module.__dict__)
 
 
-def place(home: str | None = None) -> str:
+def place() -> str:
     """Where the user that this runs as, and no other, can keep a file. Not by $HOME, which sudo may leave another user's."""
     try:
-        home = home or pwd.getpwuid(os.geteuid()).pw_dir
+        home = pwd.getpwuid(os.geteuid()).pw_dir
     except KeyError:
         home = "/nonexistent"
     return os.path.join(home, ".ansible/onecc.cluster", f"checker.{sys.implementation.cache_tag}")

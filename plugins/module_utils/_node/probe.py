@@ -12,7 +12,7 @@ import json
 import os
 import sys
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import preflight
+from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, preflight
 from ansible_collections.onecc.cluster.plugins.module_utils._node.checker import check
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -43,11 +43,7 @@ def keep(path: str, data: bytes) -> None:
     with contextlib.suppress(OSError):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
-            with open(temporary, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            durable.replace(path, temporary, data, 0o600)
         except OSError:
             os.unlink(temporary)
             raise

@@ -20,7 +20,7 @@ import zlib
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-from ansible_collections.onecc.cluster.plugins.module_utils._node import loader, preflight, probe
+from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, loader, preflight, probe
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _declaration, _payload
 
 PYTHON = "/usr/bin/python3"
@@ -67,7 +67,7 @@ class Node:
     def __init__(self, home: pathlib.Path, monkeypatch) -> None:
         self.home = home
         text = _payload._MODULES[loader.__name__]
-        changed = text.replace("home: str | None = None", f"home: str | None = {str(home)!r}")
+        changed = text.replace("pwd.getpwuid(os.geteuid()).pw_dir", repr(str(home)))
         assert changed != text
         monkeypatch.setattr(_payload, "_LOADER", _payload._part(f"{_payload._PYTHON}\nexec({changed!r})".encode()))
 
@@ -273,7 +273,7 @@ def test_a_write_that_fails_leaves_what_was_kept(tmp_path, monkeypatch):
     def fail(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "no space left")
 
-    monkeypatch.setattr(probe.os, "fsync", fail)
+    monkeypatch.setattr(durable.os, "fsync", fail)
     monkeypatch.setattr(probe.os, "umask", lambda _mask: 0)  # it is this process's own here
     probe.keep(str(path), b"new" * 100_000)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
