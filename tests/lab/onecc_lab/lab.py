@@ -22,6 +22,7 @@ from . import accel, config, daemon, guard, image
 from .config import Config, Shape
 from .machine import Machine, write_atomically
 from .progress import Progress
+from .uml import kernel
 
 HEAD_TYPE = "cpu_4x_general"
 COMPUTE_TYPE = "gpu_8x_h100_sxm5gdr"
@@ -45,6 +46,10 @@ class Plan:
     compute: int
     limits: bool
     shape: Shape
+    accel: str | None = None
+    """One of `hardware.ACCELS`; None takes the best that works."""
+    on_qemu: tuple[str, ...] = ()
+    """Names of nodes that are QEMU's whatever runs the others."""
 
 
 class Terminated(Exception):
@@ -157,8 +162,7 @@ def up(name: str, plan: Plan) -> bool:
             return False
         _clean(folder)
         built = image.ensure()
-        speed = accel.choose(built)
-        settings = _make_folder(name, folder, plan, built, speed)
+        settings = _make_folder(name, folder, plan, built, accel.choose(built, plan.accel))
         server, hold = _start_server(folder)
         try:
             _wait_for_api(folder, settings, server)
@@ -177,7 +181,7 @@ def up(name: str, plan: Plan) -> bool:
     return True
 
 
-def _make_folder(name: str, folder: Path, plan: Plan, built: image.Image, speed: str) -> Config:
+def _make_folder(name: str, folder: Path, plan: Plan, built: image.Image, choice: accel.Choice) -> Config:
     folder.mkdir(mode=0o700)
     with (config.labs_root() / "slots.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -188,8 +192,12 @@ def _make_folder(name: str, folder: Path, plan: Plan, built: image.Image, speed:
             cluster_id=secrets.token_hex(16),
             limits=plan.limits,
             image=str(built.folder),
-            accel=speed,
+            accel=choice.accel,
             shape=plan.shape,
+            reason=choice.reason,
+            qemu=choice.qemu,
+            on_qemu=plan.on_qemu,
+            kernel=str(kernel.ensure().folder) if choice.accel == "uml" else "",
         )
         write_atomically(folder / "lab.json", config.dump(settings), 0o600)
     key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", KEY_NAME, "-f", str(folder / "id_ed25519")]
