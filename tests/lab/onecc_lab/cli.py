@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--qemu", action="append", default=[], metavar="NODE", help="run this node on QEMU, whatever runs the others"
     )
+    up.add_argument("--owner", type=_count(0, 2**22), default=0, metavar="PID", help="end the lab when that process ends")
     up.add_argument("--limits", action="store_true", help="let the API refuse what comes too fast, as the real one does")
 
     commands.add_parser("down", help="end the lab and delete all its files")
@@ -77,6 +78,11 @@ def parser() -> argparse.ArgumentParser:
     change = drive.add_mutually_exclusive_group(required=True)
     change.add_argument("--detach", metavar="SERIAL", help="take a drive out")
     change.add_argument("--replace", metavar="SERIAL", help="put an empty drive in its place")
+    save = commands.add_parser("save", help="shut the nodes down, keep their disks and the shared file systems, boot them")
+    save.add_argument("snapshot")
+    restore = commands.add_parser("restore", help="make nodes what they were when the snapshot was saved")
+    restore.add_argument("snapshot")
+    restore.add_argument("node", nargs="*", help="only these; the shared file systems then stay as they are")
     repository = commands.add_parser("repository", help="say where nodes find a package repository, or change its state")
     repository.add_argument("repository", choices=NAMES)
     repository.add_argument(
@@ -104,7 +110,7 @@ def _up(options: argparse.Namespace) -> int:
         rails=options.rails,
         memory_mib=options.memory,
     )
-    plan = lab.Plan(options.heads, options.compute, options.limits, shape, options.accel, tuple(options.qemu))
+    plan = lab.Plan(options.heads, options.compute, options.limits, shape, options.accel, tuple(options.qemu), options.owner)
     fresh = lab.up(options.name, plan)
     command = "onecc-lab" if options.name == "default" else f"onecc-lab --name {options.name}"
     print(f"The lab {options.name!r} {'is up' if fresh else 'is running already; nothing was changed'}. Next:")
@@ -200,6 +206,16 @@ def _drive(options: argparse.Namespace) -> int:
     return 0
 
 
+def _save(options: argparse.Namespace) -> int:
+    lab.save(options.name, options.snapshot)
+    return 0
+
+
+def _restore(options: argparse.Namespace) -> int:
+    lab.restore(options.name, options.snapshot, options.node)
+    return 0
+
+
 def _repository(options: argparse.Namespace) -> int:
     if options.state:
         lab.order_state(options.name, options.repository, options.state)
@@ -248,6 +264,8 @@ _COMMANDS = {
     "cut": _cut,
     "boot": _boot,
     "drive": _drive,
+    "save": _save,
+    "restore": _restore,
     "repository": _repository,
     "image": _image,
     "kernel": _kernel,
