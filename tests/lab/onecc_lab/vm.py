@@ -19,6 +19,7 @@ from .identity import Identity, entries
 from .image import Image, busybox_program
 from .machine import Description, Machine, MachineError, as_owners, dump, write_atomically
 from .recipe import initrd
+from .uml import MAX_DRIVES
 from .uml.kernel import Kernel
 from .uml.kernel import entries as entries_of
 
@@ -126,6 +127,8 @@ class VmBackend:
         machine = Machine(self.folder / "machines" / node.id)
         machine.folder.mkdir()
         count = shape.drives if compute else shape.head_drives
+        if accel == "uml" and count > MAX_DRIVES:
+            raise MachineError(f"a User-Mode Linux node has {MAX_DRIVES} drives at most, not {count}; run it on QEMU: up --qemu {node.hostname}")
         serials = [f"LAB{lab.slot:03d}N{index:03d}D{number}" for number in range(count)]
         public = None if compute else lab.public_address(index)
         rails = shape.rails if compute else 0

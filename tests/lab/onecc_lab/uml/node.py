@@ -22,8 +22,6 @@ from ..hardware import Hardware
 from ..identity import FIRST_RAIL, OUTBOUND, PRIVATE, mac
 from ..machine import PID_FILE, Share, load, share
 
-MAX_DRIVES = 15
-"""A kernel has sixteen ubd devices (MAX_DEV in arch/um/drivers/ubd_kern.c), and the first is the root disk."""
 KERNEL_ARGUMENTS = (
     "quiet loglevel=4 root=/dev/ubda rw net.ifnames=0 panic=10 audit=0 raid=noautodetect systemd.show_status=0 "
     # Serial line 0 is the file that the kernel's output goes to; nothing else is a terminal.
