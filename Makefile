@@ -70,7 +70,7 @@ sanity: venv ## ansible-test's own checks of plugins, documentation and imports
 	tests/tools/ansible-test sanity
 
 lab-tests: lab-kernel ## tests of the lab: its API, its package repositories, its machines
-	python -m pytest -n 2 --dist loadfile tests/lab/tests
+	python -m pytest -n 2 --dist loadfile tests/lab/tests -m "not thorough"
 
 integration: lab-kernel fabric-deps sshd ## playbooks on the virtual machines of a lab, and over real SSH
 	$(call starts-lab,integration)

@@ -180,6 +180,7 @@ def test_restart_by_the_api(cluster):
     assert on("1cc-node-1", "cat /proc/sys/kernel/random/boot_id") != boot
 
 
+@pytest.mark.thorough
 def test_a_qemu_node_among_others():
     """It shares their networks and file systems, and has what they lack: a PCI bus, Debian's kernel, drives that can be slowed down."""
     arguments = ("--compute", "1", "--drives", "1", "--drive-size", "64M", "--qemu", "1cc-node-1")
