@@ -73,20 +73,17 @@ lab-tests: lab-kernel ## tests of the lab: its API, its package repositories, it
 	python -m pytest -n 2 --dist loadfile tests/lab/tests -m "not thorough"
 
 integration: lab-kernel fabric-deps sshd ## playbooks on the virtual machines of a lab, and over real SSH
-	$(call starts-lab,integration)
-	python -m pytest -v --durations=30 tests/integration -m "not thorough"
+	python -m pytest -v -n 2 --dist loadfile --durations=30 tests/integration -m "not thorough"
 
 thorough: lab-kernel fabric-deps sshd ## the same, with each way to change a node behind its back, more layouts, and fifty power cuts
 	python -m pytest -v tests/lab/tests/test_vm.py --cuts 50
-	$(call starts-lab,integration)
-	python -m pytest -v --durations=30 tests/integration
+	python -m pytest -v -n 2 --dist loadfile --durations=30 tests/integration
 
 molecule: lab-kernel ## the scenarios below molecule/, on QEMU nodes with Debian's own kernel
 	$(call starts-lab,molecule)
 	molecule test --all
 
 faults: lab-kernel ## cuts a node's power at 20 moments of a run, and looks whether the next run mends it
-	$(call starts-lab,integration)
 	python -m pytest -v tests/integration/test_power_cuts.py --moments 20
 
 bench: venv sshd ## CPU time of a run that changes nothing, beside bare ssh and stock tasks, and of the inventory, as ratios

@@ -151,9 +151,10 @@ def named_or_running_lab(name: str, folder: Path, *size: str) -> contextlib.Abst
 
 
 @pytest.fixture(scope="session")
-def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab whose nodes nobody has configured; already configured where ONECC_TEST_LAB names one that was."""
-    with named_or_running_lab("integration", tmp_path_factory.mktemp("lab"), *SIZE) as lab:
+def bare_lab(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Lab]:
+    """A lab that may be configured or not, one for each process that runs tests."""
+    name = "integration" if worker_id == "master" else f"integration-{worker_id}"
+    with named_or_running_lab(name, tmp_path_factory.mktemp("lab"), *SIZE) as lab:
         yield lab
 
 

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from conftest import HEAD, NODE, OTHER_HEAD, OTHER_NODE, Lab
+from conftest import HEAD, NODE, OTHER_HEAD, OTHER_NODE, Lab, running_lab
 
 NODES = (HEAD, OTHER_HEAD, NODE, OTHER_NODE)
 HOSTILE = "{{ lookup('pipe', 'touch /tmp/onecc-hostile') }} $(touch /tmp/onecc-hostile)"
@@ -18,17 +20,22 @@ def sessions(lab: Lab, node: str) -> int:
     return int(logged) - 1
 
 
-def test_bare_nodes_are_checked_without_a_change(bare_lab: Lab) -> None:
-    before = bare_lab.verify()
-    if before.rc == 0:
-        pytest.skip("ONECC_TEST_LAB names a lab that was configured already")
+@pytest.fixture
+def new_lab(tmp_path: Path, worker_id: str) -> Iterator[Lab]:
+    """A lab whose nodes nobody has configured."""
+    with running_lab(f"new-{worker_id}", tmp_path, "--heads", "1", "--compute", "1") as lab:
+        yield lab
+
+
+def test_bare_nodes_are_checked_without_a_change(new_lab: Lab) -> None:
+    before = new_lab.verify()
     assert before.rc == 2
     bare = {("arrays", "scratch"), ("mounts", "/scratch"), ("mounts", "/lambda/nfs/shared"), ("blocks", "/etc/hosts"), ("limits", "memlock")}
     assert bare <= before.drift(NODE)
-    checked = bare_lab.site("--check", "--diff")
+    checked = new_lab.site("--check", "--diff")
     assert checked.rc == 0, checked.output
     assert "it does not exist: an array of 4 drives" in checked.output
-    again = bare_lab.verify()
+    again = new_lab.verify()
     assert {host: entry["drift"] for host, entry in again.hosts.items()} == {
         host: entry["drift"] for host, entry in before.hosts.items()
     }
