@@ -249,17 +249,8 @@ import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.onecc.cluster.plugins.module_utils._node import (
-    durable,
-    gpudirect,
-    nccl_conf,
-    nccl_declared,
-    nccl_files,
-    nccl_findings,
-    nccl_lint,
-    nccl_node,
-    specs,
-)
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_declared, nccl_findings, nccl_lint, nccl_node
+from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, gpudirect, nccl_conf, nccl_files, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.blocks import spans
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import nccl_library
 import nccl_questions
 import pytest
-from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_variables
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_variables
 
 # Strings of the libraries that are no variables: names of constants, in log lines and in the descriptions of parameters.
 CONSTANTS = (

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_findings import Device, Node
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_findings import Device, Node
 
 
 def devices(*names: str, layer: str = "InfiniBand", active: bool = True) -> list[Device]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, nccl_findings, nccl_lint, nccl_variables
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_findings, nccl_lint, nccl_variables
+from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf
 from ansible_collections.onecc.cluster.tests.unit.nccl_questions import BOOTSTRAPS, FILES, answers
 from hypothesis import given
 from hypothesis import strategies as st

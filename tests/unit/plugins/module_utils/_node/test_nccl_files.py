@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect, nccl_conf, nccl_declared, nccl_files
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_declared
+from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect, nccl_conf, nccl_files
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import nccl_configs
 from ansible_collections.onecc.cluster.tests.unit.sysfs import Sysfs, address, gpu_path, rail_path, rewrite
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_variables import TRIMS, Variable, version
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_variables import TRIMS, Variable, version
 
 # What is wrong, what is allowed, and how much it matters.
 Wrong = tuple[str, str, str]

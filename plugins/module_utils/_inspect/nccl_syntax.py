@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, nccl_values, nccl_variables
-from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_findings import finding, show
-from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_variables import TRIMS
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_values, nccl_variables
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_findings import finding, show
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_variables import TRIMS
+from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf
 
 SPACE = " \t\v\f"
 QUOTES = "\"'\u2018\u2019\u201c\u201d"

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_findings import Device, Node, finding, show
 from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf
 from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_conf import MOST_DEVICES, MOST_INTERFACES, entries
-from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_findings import Device, Node, finding, show
 
 INFINIBAND = "InfiniBand"
 # Interfaces that lead to no other node. NCCL's own choice takes them last (ncclFindInterfaces() in src/misc/socket.cc).

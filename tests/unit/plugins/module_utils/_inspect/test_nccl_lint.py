@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_findings, nccl_lint, nccl_values
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_findings, nccl_lint, nccl_values
 from ansible_collections.onecc.cluster.tests.unit.nccl_corpus import CLUSTER, FAULTY, GOOD
 from hypothesis import given
 from hypothesis import strategies as st

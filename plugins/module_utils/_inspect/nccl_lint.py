@@ -11,16 +11,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import (
-    nccl_conf,
-    nccl_devices,
-    nccl_syntax,
-    nccl_values,
-    nccl_variables,
-)
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_devices, nccl_syntax, nccl_values, nccl_variables
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_findings import Assignment, Node, finding, show
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_variables import TRIMS
+from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf
 from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_conf import Line
-from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_findings import Assignment, Node, finding, show
-from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_variables import TRIMS
 
 # How alike two names are, from 0 to 1, for one to be taken for a slip of the other: one wrong letter in seven.
 ALIKE = 0.85
