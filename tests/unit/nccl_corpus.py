@@ -172,6 +172,7 @@ FAULTY: list[tuple[str, bytes, Node, list[tuple[int, str, str]]]] = [
     ("a prefix that takes one more than the list names", b"NCCL_IB_HCA=mlx5_1,mlx5_10\n", MANY, [(1, "prefix-match", "error")]),
     ("two carriage returns, of which NCCL 2.30 takes one", b"NCCL_NET=IB\r\r\n", NEW, [(1, "carriage-return", "error")]),
     ("no host id", b"NCCL_HOSTID=\n", CLUSTER, [(1, "empty-value", "error")]),
+    ("a host id of white space", b"NCCL_HOSTID= \n", CLUSTER, [(1, "empty-value", "error")]),
     ("no network", b"NCCL_NET=\nNCCL_COMM_ID=\nNCCL_IBVERBS_LIB=\nNCCL_GRAPH_FILE=\n", V30, [(i, "empty-value", "error") for i in range(1, 5)]),
     ("empty, with an effect", b"NCCL_TOPO_FILE=\nNCCL_NET_PLUGIN=\nNCCL_NET_MERGE_LEVEL=\n", V30, [
         (i, "empty-value", "warning") for i in range(1, 4)]),
@@ -235,6 +236,10 @@ GOOD: list[tuple[str, bytes, Node]] = [
     ("words of any case", b"NCCL_NETDEVS_POLICY=max:2\nNCCL_CTA_POLICY=efficiency|Zero\nNCCL_SET_THREAD_NAME=TRUE\n", V30),
     ("defaults written out", b"NCCL_IB_SL=-1\nNCCL_IB_TC=-1\nNCCL_CUMEM_ENABLE=-2\nNCCL_CUMEM_HOST_ENABLE=-1\nNCCL_IB_AR_THRESHOLD=-2\n"
      b"NCCL_MAX_NCHANNELS=-2\nNCCL_IB_ADAPTIVE_ROUTING=-2\nNCCL_IB_FIFO_TC=-1\n", V30._replace(devices=ROCE.devices)),
+    ("RoCE's defaults written out, on InfiniBand and on RoCE", b"NCCL_IB_GID_INDEX=-1\nNCCL_IB_TC=-1\nNCCL_IB_ROCE_VERSION_NUM=2\n", CLUSTER),
+    ("the GID as NCCL finds it", b"NCCL_IB_GID_INDEX=-1\n", ROCE),
+    ("debugging that is off", b"NCCL_CHECK_MODE=default\nNCCL_NTHREADS=-2\nNCCL_WARN_ENABLE_DEBUG_INFO=0\nNCCL_LAUNCH_MODE=PARALLEL\n"
+     b"NCCL_PARAM_DUMP_ALL=false\nNCCL_CHECK_POINTERS=0\n", V30),
     ("prefixes that take together what they name", b"NCCL_IB_HCA=" + ",".join(f"mlx5_{i}" for i in range(12) if i != 2).encode() + b"\n", MANY),
     ("a prefix of a family beside one of its members", b"NCCL_IB_HCA=mlx5_1,mlx5_\n", MANY),
     ("16 interfaces", b"NCCL_SOCKET_IFNAME==" + b",".join(b"p%d" % i for i in range(16)) + b"\n", MANY_PORTS),

@@ -148,7 +148,7 @@ def _setting(number: int, name: str, value: str, node: Node, chosen: str | None)
     """What is wrong with a value. `chosen` is what the file sets NCCL_IB_HCA to."""
     short = _short(name)
     variable = nccl_variables.VARIABLES.get(short)
-    if variable and not value:
+    if variable and not value.strip():
         found = nccl_variables.EMPTY.get(short, ("warning", "that is its default"))
         if found is not None:
             message = f"{name} is set to nothing: {found[1]}, and no file that NCCL reads later can set it"
@@ -157,7 +157,7 @@ def _setting(number: int, name: str, value: str, node: Node, chosen: str | None)
     yield from _debugging(number, name, short, value, node)
     if variable:
         yield from _value(number, name, value, variable, node)
-    if short in nccl_variables.ROCE:
+    if short in nccl_variables.ROCE and not (variable and nccl_values.is_default(value, variable)):
         yield from _roce(number, name, short, node, chosen)
     elif short == "IB_HCA":
         yield from nccl_devices.hcas(number, value, node)
@@ -173,8 +173,7 @@ def _debugging(number: int, name: str, short: str, value: str, node: Node) -> It
         message = f"{name}={show(value)} takes the RDMA devices from every job"
         yield finding(number, "rdma-off", "error", message, "remove the line, or set it in the environment of one test")
     elif short in nccl_variables.DEBUGGING:
-        harmless = value.upper() in nccl_variables.QUIET if short == "DEBUG" else short.endswith(("_DISABLE", "_POINTERS")) and not on
-        if not harmless:
+        if not nccl_values.is_default(value, nccl_variables.VARIABLES[short]) and value.upper() not in nccl_variables.QUIET.get(short, ()):
             message = f"{name} is for debugging, and this file sets it for all jobs of all users"
             yield finding(number, "debug-variable", "warning", message, "set it in the environment of one test")
 

@@ -44,6 +44,14 @@ def trims(variable: Variable, nccl: tuple[int, int] | None) -> bool:
     return variable.kind in ("number", "begins") or (variable.kind == "bool" or debugging) and bool(nccl) and (nccl >= TRIMS) == debugging
 
 
+def is_default(value: str, variable: Variable) -> bool:
+    """Whether a number is what the newest version does anyhow; the defaults are in the order of versions, before the range."""
+    if variable.kind == "bool":
+        return value.upper() in ("0", "F", "FALSE")
+    defaults = [text for text in variable.arguments if ":" not in text] if variable.kind == "number" else []
+    return str(number_read(value)[0]) in defaults[-1:]
+
+
 def number_read(value: str) -> tuple[int, bool]:
     """The number that strtoll(…, 0) reads, as NCCL does; and whether it is all of the value, and the one that a person reads."""
     match = _NUMBER.match(value)

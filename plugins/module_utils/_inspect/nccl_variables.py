@@ -396,8 +396,8 @@ DEBUGGING = (
     "P2P_DISABLE", "P2P_DIRECT_DISABLE", "SHM_DISABLE", "NVB_DISABLE", "PXN_DISABLE", "NO_CACHE", "PARAM_DUMP_ALL",
     "PROXY_DUMP_SIGNAL", "RUN_DIAGNOSTICS", "RUN_RAS_DIAGNOSTICS", "PROFILER_PLUGIN",
 )
-# Log levels that print no line in a job without errors. The page's own example of a file has NCCL_DEBUG=WARN.
-QUIET = ("VERSION", "WARN")
+# Words that change nothing in a job without errors. The page's own example of a file has NCCL_DEBUG=WARN.
+QUIET = {"DEBUG": ("VERSION", "WARN"), "CHECK_MODE": ("DEFAULT",), "LAUNCH_MODE": ("PARALLEL",)}
 
 # What RoCE needs and InfiniBand does not.
 ROCE = ("IB_GID_INDEX", "IB_ROCE_VERSION_NUM", "IB_ADDR_FAMILY", "IB_ADDR_RANGE", "IB_TC", "IB_FIFO_TC")
