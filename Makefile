@@ -22,7 +22,7 @@ endif
 # So that `make clean` can end it, should whoever starts it be killed.
 starts-lab = @mkdir -p .cache/labs; touch .cache/labs/$(1)
 
-.PHONY: help venv lab-deps lab-kernel fabric-deps sshd demo test lint units sanity lab-tests integration thorough molecule faults bench build docs clean distclean
+.PHONY: help venv lab-deps lab-kernel fabric-deps sshd demo test lint units sanity lab-tests integration thorough molecule faults nccl bench build docs clean distclean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r target text; do \
@@ -85,6 +85,9 @@ molecule: lab-kernel ## the scenarios below molecule/, on QEMU nodes with Debian
 
 faults: lab-kernel ## cuts a node's power at 20 moments of a run, and looks whether the next run mends it
 	python -m pytest -v tests/integration/test_power_cuts.py --moments 20
+
+nccl: venv ## asks NCCL's real libraries, by pip into .cache, what they read and which variables they have; needs no GPU
+	python -m pytest -v -rs tests/nccl
 
 bench: venv sshd ## CPU time of a run that changes nothing, beside bare ssh and stock tasks, and of the inventory, as ratios
 	@tests/tools/apt-install openssh-client python3-apt

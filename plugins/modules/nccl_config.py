@@ -221,16 +221,27 @@ nccl_version:
   type: str
   sample: "2.26"
 gpudirect:
-  description: How adapters can reach the GPUs' memory; none without NVIDIA's driver.
+  description: How adapters reach the GPUs' memory, as M(onecc.cluster.ofed_info) says it; none without NVIDIA's driver.
   returned: always
   type: dict
   contains:
     dmabuf:
-      description: Whether the driver is the open kernel module and Linux is at least 5.12.
+      description: Whether DMA-BUF is possible, with NVIDIA's open kernel module and Linux 5.12.
       type: bool
+    obstacles:
+      description: Why it is not; empty where it is.
+      type: list
+      elements: str
     peermem:
-      description: Whether nvidia-peermem is loaded.
+      description: Whether C(nvidia_peermem) is in use, or could be.
       type: bool
+    in_use:
+      description: What programs find, V(peermem), V(dmabuf) or none.
+      type: str
+exists:
+  description: Whether there is the file. Without it there is nothing to find, and where nothing was to be written a warning says so.
+  returned: always
+  type: bool
 """
 
 import contextlib
@@ -238,16 +249,8 @@ import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.onecc.cluster.plugins.module_utils._node import (
-    durable,
-    nccl_conf,
-    nccl_declared,
-    nccl_files,
-    nccl_findings,
-    nccl_lint,
-    nccl_node,
-    specs,
-)
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_declared, nccl_findings, nccl_lint, nccl_node
+from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, gpudirect, nccl_conf, nccl_files, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.blocks import spans
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -337,10 +340,11 @@ def looked_at(machine: Machine, declared: dict, text: str | None, version: tuple
     ]
     found = nccl_lint.lint(path, data or b"", node, before)
     return {
+        "exists": data is not None,
         "findings": [item for item in found if item["rule"] not in declared["allow"]],
         "settings": settings,
         "nccl_version": "{}.{}".format(*node.version) if node.version else None,
-        "gpudirect": nccl_files.gpudirect(machine),
+        "gpudirect": gpudirect.ways(machine),
     }
 
 
@@ -357,7 +361,9 @@ def run(module: AnsibleModule) -> dict:
             result, text = converge(module, machine, declared, version)
     elif not machine.exists(declared["path"]) and declared["path"] != nccl_conf.PATH:
         module.fail_json(msg=f"path is {declared['path']!r}, and there is no such file")
-    elif machine.exists(declared["path"]) and machine.data(declared["path"]) is None:
+    elif not machine.exists(declared["path"]):
+        module.warn(f"There is no {declared['path']}, which NCCL does without. Nothing was looked at.")
+    elif machine.data(declared["path"]) is None:
         module.fail_json(msg=f"{declared['path']} cannot be read. Become root, or see whether it is a file")
     result.update(looked_at(machine, declared, text, version))
     if refused := [item["message"] for item in result["differences"] if item.get("refused")]:

@@ -141,23 +141,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect, ofed, ofed_change, package_locks, package_sets, rdma_names
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
-# By these files NCCL knows that peer memory works (its src/transport/net_ib, ibGdrSupportInitOnce).
-PEERMEM_IN_USE = (
-    f"/sys/module/{gpudirect.PEERMEM}/version", "/sys/kernel/mm/memory_peers/nv_mem/version", "/sys/kernel/mm/memory_peers/nv_mem_nc/version",
-)
-
-
-def gpudirect_facts(machine: Machine) -> dict | None:
-    """What is possible, and what programs find."""
-    if not gpudirect.driver(machine):
-        return None
-    obstacles, peermem = gpudirect.obstacles(machine), any(map(machine.exists, PEERMEM_IN_USE))
-    runs = not obstacles and machine.exists(gpudirect.DRIVER)
-    return {
-        "dmabuf": not obstacles, "obstacles": obstacles, "peermem": peermem or gpudirect.peermem(machine),
-        "in_use": "dmabuf" if runs else "peermem" if peermem else None,
-    }
-
 
 def reboot_reasons(machine: Machine, stack: ofed.Stack, rule: str | None) -> list[str]:
     others = rdma_names.others(machine, rule) if rule else []
@@ -196,7 +179,7 @@ def info(module: AnsibleModule, machine: Machine) -> dict:
         "provider": stack.provider,
         "version": stack.version or None,
         "mlx5_core": machine.attribute(f"{ofed.MLX5}/version") if machine.exists(ofed.MLX5) else None,
-        "gpudirect": gpudirect_facts(machine),
+        "gpudirect": gpudirect.ways(machine),
         "firmware": package_locks.firmware(machine),
         "reboot_reasons": reboot_reasons(machine, stack, module.params["persistent_names"]),
         "replacing": replacing(module, machine, stack),

@@ -20,10 +20,10 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_declared
 from ansible_collections.onecc.cluster.plugins.module_utils._node import (
     accounts,
     mount_units,
-    nccl_declared,
     ofed,
     package_sets,
     pci,

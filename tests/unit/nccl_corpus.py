@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_findings import Device, Node
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_findings import Device, Node
 
 
 def devices(*names: str, layer: str = "InfiniBand", active: bool = True) -> list[Device]:
@@ -44,6 +44,9 @@ UNKNOWN = Node()
 OLD = CLUSTER._replace(version=(2, 18))
 NEW = CLUSTER._replace(version=(2, 32))
 NEWER = CLUSTER._replace(version=(2, 40))
+V28, V30 = CLUSTER._replace(version=(2, 28)), CLUSTER._replace(version=(2, 30))
+PORTS = [f"p{i}" for i in range(20)]
+MANY_PORTS = CLUSTER._replace(interfaces=["lo", "eno1", *PORTS])
 
 GOOD_HCA = b"NCCL_IB_HCA==mlx5_1,mlx5_2,mlx5_3,mlx5_4,mlx5_5,mlx5_6,mlx5_7,mlx5_8\n"
 
@@ -159,6 +162,50 @@ FAULTY: list[tuple[str, bytes, Node, list[tuple[int, str, str]]]] = [
     ("a home", b"NCCL_TOPO_FILE=~/topo.xml\n", CLUSTER, [(1, "shell-syntax", "error")]),
     ("a shell's variable", b"NCCL_IB_HCA==$RAILS\n", CLUSTER, [(1, "shell-syntax", "error")]),
     ("a command", b"NCCL_SOCKET_IFNAME==`route`\n", CLUSTER, [(1, "shell-syntax", "error")]),
+    ("too long a value for every version", b"NCCL_SOCKET_IFNAME==enp5s0," + b"," * 1023 + b"eno1\n", V30, [(1, "line-too-long", "error")]),
+    ("a comment that goes on as a setting", b"#" + b"x" * 4094 + b"NCCL_CROSS_NIC=1\n", V30, [(1, "line-too-long", "error")]),
+    ("17 interfaces", b"NCCL_SOCKET_IFNAME==" + b",".join(b"p%d" % i for i in range(16)) + b",eno1\n", MANY_PORTS, [
+        (1, "too-many-devices", "error")]),
+    ("20 interfaces by a prefix", b"NCCL_SOCKET_IFNAME=pt\n", CLUSTER._replace(interfaces=[f"pt{i}" for i in range(20)]), [
+        (1, "too-many-devices", "error"), (1, "prefix-match", "warning")]),
+    ("one character", b"NCCL_SOCKET_IFNAME=e\n", CLUSTER, [(1, "bad-list", "error")]),
+    ("a prefix that takes one more than the list names", b"NCCL_IB_HCA=mlx5_1,mlx5_10\n", MANY, [(1, "prefix-match", "error")]),
+    ("two carriage returns, of which NCCL 2.30 takes one", b"NCCL_NET=IB\r\r\n", NEW, [(1, "carriage-return", "error")]),
+    ("no host id", b"NCCL_HOSTID=\n", CLUSTER, [(1, "empty-value", "error")]),
+    ("a host id of white space", b"NCCL_HOSTID= \n", CLUSTER, [(1, "empty-value", "error")]),
+    ("no network", b"NCCL_NET=\nNCCL_COMM_ID=\nNCCL_IBVERBS_LIB=\nNCCL_GRAPH_FILE=\n", V30, [(i, "empty-value", "error") for i in range(1, 5)]),
+    ("empty, with an effect", b"NCCL_TOPO_FILE=\nNCCL_NET_PLUGIN=\nNCCL_NET_MERGE_LEVEL=\n", V30, [
+        (i, "empty-value", "warning") for i in range(1, 4)]),
+    ("gone since 2.30", b"NCCL_GIN_NCONTEXTS=4\nNCCL_GIN_SIGNAL_POOL_SIZE=65536\nNCCL_GIN_COUNTER_POOL_SIZE=1\nNCCL_GIN_EXCLUSIVE_CONTEXTS=0\n",
+     V30, [(i, "retired-variable", "warning") for i in range(1, 5)]),
+    ("gone since 2.21, 2.23 and 2.32", b"NCCL_CUDA_PATH=/usr/local/cuda\nNCCL_PROXY_PROFILE=/tmp/p\nNCCL_NET_GDR_MLOPART=0\n", NEW, [
+        (i, "retired-variable", "warning") for i in range(1, 4)]),
+    ("a constant of the library", b"NCCL_GIN_IB_ALLGATHER_TAG=1\nNCCL_REG_BUFFER_NUM=1\n", V30, [
+        (1, "unknown-variable", "error"), (2, "unknown-variable", "error")]),
+    ("levels of other variables", b"NCCL_NET_MERGE_LEVEL=NVL\nNCCL_NET_GDR_LEVEL=PORT\n", V30, [
+        (1, "bad-value", "error"), (2, "bad-value", "error")]),
+    ("levels that came later", b"NCCL_P2P_LEVEL=C2C\nNCCL_NET_MERGE_LEVEL=P2C\n", CLUSTER._replace(version=(2, 25)), [
+        (1, "bad-value", "error"), (2, "bad-value", "error")]),
+    ("a level beyond the last", b"NCCL_NET_GDR_LEVEL=9\n", CLUSTER, [(1, "bad-value", "warning")]),
+    ("limited by NCCL", b"NCCL_SOCKET_NTHREADS=32\nNCCL_MAX_CTAS=128\nNCCL_MAX_NCHANNELS=0\nNCCL_CGA_CLUSTER_SIZE=16\n", CLUSTER, [
+        (i, "bad-value", "warning") for i in range(1, 5)]),
+    ("no multiple of a warp", b"NCCL_NTHREADS=100\n", CLUSTER, [(1, "debug-variable", "warning"), (1, "bad-value", "warning")]),
+    ("beyond 64 bits", b"NCCL_BUFFSIZE=99999999999999999999\n", CLUSTER, [(1, "bad-value", "error")]),
+    ("a policy", b"NCCL_NET_MERGE_POLICY=RAILS\nNCCL_NETDEVS_POLICY=MAX:0\n", V30, [(1, "bad-value", "error"), (2, "bad-value", "error")]),
+    ("a policy as words, of which 2.28 knows none", b"NCCL_CTA_POLICY=ZERO\n", V28, [(1, "bad-value", "error")]),
+    ("true, which 2.26 reads as 0", b"NCCL_SET_THREAD_NAME=true\n", CLUSTER, [(1, "bad-value", "error")]),
+    ("a space that only an older NCCL passes over", b"NCCL_SET_THREAD_NAME=1 \n", V30, [(1, "whitespace", "error")]),
+    ("a space that only a newer NCCL passes over", b"NCCL_DEBUG=WARN \n", V30, [(1, "whitespace", "warning")]),
+    ("a space that no version minds", b"NCCL_NET_MERGE_LEVEL=PORT \n", V30, [(1, "whitespace", "warning")]),
+    ("no subsystem", b"NCCL_DEBUG_SUBSYS=INIT,NETWORK\n", V30, [(1, "debug-variable", "warning"), (1, "bad-value", "error")]),
+    ("check mode in lower case", b"NCCL_CHECK_MODE=debug_local\n", V30, [(1, "debug-variable", "warning")]),
+    ("the format of the manual", b"NCCL_DEBUG_TIMESTAMP_FORMAT=[%F %T] \n", V28, [(1, "debug-variable", "warning")]),
+    ("a format with signs, and none", b"NCCL_DEBUG_TIMESTAMP_FORMAT=%T; # \nNCCL_DEBUG_TIMESTAMP_LEVELS=^warn\n", V28, [
+        (1, "debug-variable", "warning"), (2, "debug-variable", "warning")]),
+    ("a format in quotes", b'NCCL_DEBUG_TIMESTAMP_FORMAT="[%F %T] "\n', V28, [(1, "quotes", "error"), (1, "debug-variable", "warning")]),
+    ("no time stamps", b"NCCL_DEBUG_TIMESTAMP_FORMAT=\n", V28, [(1, "debug-variable", "warning")]),
+    ("a shell's host name", b"NCCL_HOSTID=$(hostname)\n", CLUSTER, [(1, "shell-syntax", "error")]),
+    ("a plugin, for a test", b"NCCL_PROFILER_PLUGIN=inspector\nNCCL_INSPECTOR_ENABLE=1\n", V28, [(1, "debug-variable", "warning")]),
     ("goes on in the next line", b"NCCL_IB_HCA==mlx5_1,\\\nmlx5_2\n", CLUSTER, [(1, "shell-syntax", "error"), (2, "no-equals", "warning")]),
     ("two in a line", b"NCCL_NET=IB NCCL_CROSS_NIC=0\n", CLUSTER, [(1, "several-settings", "error")]),
     ("two with a semicolon", b"NCCL_NET=IB; export NCCL_CROSS_NIC=0\n", CLUSTER, [(1, "several-settings", "error")]),
@@ -185,6 +232,21 @@ GOOD: list[tuple[str, bytes, Node]] = [
     ("hexadecimal, a level as a number", b"NCCL_MNNVL_UUID=0x1f\nNCCL_NET_GDR_LEVEL=2\nNCCL_IB_TIMEOUT=22\nNCCL_IB_RETRY_CNT=07\n", CLUSTER),
     ("acceptance runs of 2.32", b"NCCL_IGNORE_NET_MISMATCH=0\nNCCL_IB_HCA==mlx5_1::0:0,mlx5_2::1:0\n", NEW),
     ("RoCE", b"NCCL_IB_TC=106\nNCCL_IB_HCA==mlx5_0,mlx5_1\n", ROCE),
+    ("merging as the sources know it", b"NCCL_NET_MERGE_LEVEL=PORT\nNCCL_NET_MERGE_POLICY=rail\n", V30),
+    ("words of any case", b"NCCL_NETDEVS_POLICY=max:2\nNCCL_CTA_POLICY=efficiency|Zero\nNCCL_SET_THREAD_NAME=TRUE\n", V30),
+    ("defaults written out", b"NCCL_IB_SL=-1\nNCCL_IB_TC=-1\nNCCL_CUMEM_ENABLE=-2\nNCCL_CUMEM_HOST_ENABLE=-1\nNCCL_IB_AR_THRESHOLD=-2\n"
+     b"NCCL_MAX_NCHANNELS=-2\nNCCL_IB_ADAPTIVE_ROUTING=-2\nNCCL_IB_FIFO_TC=-1\n", V30._replace(devices=ROCE.devices)),
+    ("RoCE's defaults written out, on InfiniBand and on RoCE", b"NCCL_IB_GID_INDEX=-1\nNCCL_IB_TC=-1\nNCCL_IB_ROCE_VERSION_NUM=2\n", CLUSTER),
+    ("the GID as NCCL finds it", b"NCCL_IB_GID_INDEX=-1\n", ROCE),
+    ("debugging that is off", b"NCCL_CHECK_MODE=default\nNCCL_NTHREADS=-2\nNCCL_WARN_ENABLE_DEBUG_INFO=0\nNCCL_LAUNCH_MODE=PARALLEL\n"
+     b"NCCL_PARAM_DUMP_ALL=false\nNCCL_CHECK_POINTERS=0\n", V30),
+    ("prefixes that take together what they name", b"NCCL_IB_HCA=" + ",".join(f"mlx5_{i}" for i in range(12) if i != 2).encode() + b"\n", MANY),
+    ("a prefix of a family beside one of its members", b"NCCL_IB_HCA=mlx5_1,mlx5_\n", MANY),
+    ("16 interfaces", b"NCCL_SOCKET_IFNAME==" + b",".join(b"p%d" % i for i in range(16)) + b"\n", MANY_PORTS),
+    ("a host id with a space", b"NCCL_HOSTID=rack 1\nNCCL_THREAD_THRESHOLDS=1 2 3 4 5 6\n", CLUSTER),
+    ("libraries of plugins", b"OFI_NCCL_PROTOCOL=RDMA\nSHARP_COLL_ENABLE_PCI_RELAXED_ORDERING=1\n", V28),
+    ("NVIDIA's own plugins and programs", b"NCCL_INSPECTOR_DUMP_DIR=/var/log/nccl\nNCCL_PROFILE_EVENT_MASK=2\nNCCL_PROFILER_CE_TIMING=1\n"
+     b"NCCL_TUNER_CONFIG_FILE=/etc/t.csv\nNCCL_EP_TIMEOUT_MS=1\n", V28),
     ("a plugin's", b"NCCL_IBEXT_DISABLE=1\nNCCL_UCX_TLS=dc\nNCCL_FASTRAK_NUM_FLOWS=2\n", CLUSTER),
     ("a switch that is off", b"NCCL_P2P_DISABLE=0\nNCCL_IB_DISABLE=0\n", CLUSTER),
     ("a head node", b"NCCL_SOCKET_IFNAME==eno1\nNCCL_NET=Socket\n", HEAD._replace(mode=0o644)),

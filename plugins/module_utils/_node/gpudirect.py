@@ -6,6 +6,7 @@
 """How adapters reach the memory of GPUs: by DMA-BUF, or by NVIDIA's module nvidia_peermem.
 
 DMA-BUF needs NVIDIA's open kernel module and Linux 5.12 (docs.nvidia.com, GPU Operator, "GPUDirect RDMA and GPUDirect Storage").
+What is said here holds for the kind gpudirect, for NCCL's configuration and for ofed_info alike.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import
 
 DRIVER = "/proc/driver/nvidia/version"
 PEERMEM = "nvidia_peermem"
+# By these files NCCL knows that peer memory works (src/transport/net_ib/gdr.cc). The first is there too with the older nv_peer_mem.
+PEERMEM_IN_USE = (
+    "/sys/kernel/mm/memory_peers/nv_mem/version", "/sys/kernel/mm/memory_peers/nv_mem_nc/version", f"/sys/module/{PEERMEM}/version",
+)
 
 
 def driver(machine: Machine) -> str | None:
@@ -39,3 +44,24 @@ def obstacles(machine: Machine) -> list[str]:
 def peermem(machine: Machine) -> bool:
     """Whether there is nvidia_peermem for this kernel."""
     return kernel.exists(machine, PEERMEM)
+
+
+def impossible(machine: Machine, way: str) -> list[str]:
+    """Why GPUDirect RDMA is not possible by `dmabuf`, by `peermem`, or by any of them, `auto`; empty where it is."""
+    why = [] if way == "peermem" else obstacles(machine)
+    if way == "dmabuf" or (way == "auto" and not why):
+        return why
+    if any(map(machine.exists, PEERMEM_IN_USE)) or peermem(machine):
+        return []
+    return [*why, f"there is no module {PEERMEM} for this kernel"]
+
+
+def ways(machine: Machine) -> dict | None:
+    """What is possible, and what programs find; None where there is no NVIDIA driver."""
+    if not driver(machine):
+        return None
+    why, used = obstacles(machine), any(map(machine.exists, PEERMEM_IN_USE))
+    runs = not why and machine.exists(DRIVER)
+    return {
+        "dmabuf": not why, "obstacles": why, "peermem": used or peermem(machine), "in_use": "dmabuf" if runs else "peermem" if used else None,
+    }

@@ -12,8 +12,10 @@ import re
 PATH = "/etc/nccl.conf"
 # NCCL's src/misc/param.cc keeps name and value in 1,024 bytes each, the terminating NUL among them.
 LONGEST = 1023
-# MAX_IB_DEVS of src/transport/net_ib, and the environment page on NCCL_IB_HCA.
-MOST_DEVICES = 32
+# From 2.30 on it reads a line in pieces of 4,096 bytes, with the NUL, each of which is a line to it.
+PIECE = 4095
+# MAX_IB_DEVS of src/transport/net_ib since 2.18 (16 before), and MAX_IFS of src/include/socket.h: what a list may have.
+MOST_DEVICES, MOST_INTERFACES = 32, 16
 
 # What NCCL reads as it is written. Whatever else a shell or another tool would have taken away becomes part of the value.
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=[^\s\"'`#$\\;\x00-\x1f\x7f-\U0010ffff]*")
@@ -30,11 +32,12 @@ class Line:
 
 
 def parse(data: bytes) -> list[Line]:
-    """What NCCL up to 2.29 makes of a file (setEnvFile() in src/misc/param.cc), line by line.
+    """What NCCL makes of a file (setEnvFile() in src/misc/param.cc), line by line.
 
     A line ends at a line feed alone, and its text at a NUL. A comment has its # in column 1. The name is all before the
-    first =, the value all after it, white space and quotes among them; both are cut after 1,023 bytes. From 2.30 on NCCL does not
-    cut, and takes a carriage return away; whoever relies on that fails with the older NCCL of a container.
+    first =, the value all after it, white space and quotes among them; both are cut after 1,023 bytes. From 2.30 on NCCL takes
+    the last carriage return of a line away; whoever relies on that fails with the older NCCL of a container. What it makes of a line
+    of more than 4,095 bytes from then on is not shown here: the linter has something against each of them.
     """
     found = []
     for number, raw in enumerate(data.split(b"\n"), 1):
@@ -66,14 +69,14 @@ def entries(value: str) -> tuple[bool, bool, list[list[str]]]:
 
 
 def takes(value: str, name: str, port: int | None = None) -> bool:
-    """Whether NCCL uses a device or an interface (parseStringList() and matchIfList() in src/misc/utils.cc).
+    """Whether NCCL uses a port of a device, or an interface, which has none (parseStringList() and matchIfList() in src/misc/utils.cc).
 
     Without an =, each entry is the beginning of names.
     """
     exclude, exact, listed = entries(value)
     found = not listed or any(
         (name == entry[0] if exact else name.startswith(entry[0])) and (port is None or entry[1:2] in ([], [""], [str(port)]))
-        for entry in listed[:MOST_DEVICES]
+        for entry in listed[:MOST_INTERFACES if port is None else MOST_DEVICES]
     )
     return found != exclude
 

@@ -11,9 +11,8 @@ import hashlib
 import os
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, network, rails, rdma
+from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect, nccl_conf, network, rails, rdma
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
-from ansible_collections.onecc.cluster.plugins.module_utils._node.gpudirect import DRIVER, obstacles
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.blocks import blocks_of, replaced, spans
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -122,13 +121,6 @@ def profile(ports: list[rdma.Port], interface: str | None) -> str:
     return "# Managed by onecc.cluster: the next site.yml undoes what is changed here. What is set already stays.\n" + "".join(lines)
 
 
-def gpudirect(machine: Machine) -> dict | None:
-    """How the adapters can reach the GPUs' memory; None on a node without NVIDIA's driver."""
-    if not machine.exists(DRIVER):
-        return None
-    return {"dmabuf": not obstacles(machine), "peermem": any(machine.exists(f"/sys/module/{name}") for name in ("nvidia_peermem", "nv_peer_mem"))}
-
-
 def check(machine: Machine, declared: dict) -> Iterator[dict]:
     should = wanted(machine, declared)
     return compare(machine, declared, should) if should else iter(())
@@ -153,11 +145,12 @@ def compare(machine: Machine, declared: dict, should: Wanted) -> Iterator[dict]:
         same = data is not None and (hashlib.sha256(data).hexdigest() if name == TOPOLOGY else data.decode("utf-8", "replace")) == content
         if not same or mode(machine, name) & 0o777 != MODE:
             yield difference(path, name, False, True, f"{path}: {name} is not as declared")
-    how = gpudirect(machine) if declared.get("gpudirect") and text else None
-    if how is not None and not any(how.values()):
+    how = gpudirect.ways(machine) if declared.get("gpudirect") and text and machine.exists(gpudirect.DRIVER) else None
+    if how is not None and how["in_use"] is None:
+        why = ", and ".join(gpudirect.impossible(machine, "auto")) or f"{', and '.join(how['obstacles'])}, and {gpudirect.PEERMEM} is not loaded"
         yield difference(
-            path, "gpudirect", how, True, f"{path}: adapters do not reach the GPUs' memory: neither DMA-BUF (open kernel module, Linux "
-            "5.12) nor nvidia-peermem is there. Load nvidia-peermem, or install the open kernel module", refused=True,
+            path, "gpudirect", how, True, f"{path}: adapters do not reach the GPUs' memory: {why}. Load {gpudirect.PEERMEM} (the role ofed does), "
+            "or install NVIDIA's open kernel module", refused=True,
         )
 
 

@@ -17,8 +17,5 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     for declared in resources:
         name = declared["name"]
-        why = [] if name == "peermem" else gpudirect.obstacles(machine)
-        if name == "peermem" or (name == "auto" and why):
-            why = [] if gpudirect.peermem(machine) else [*why, f"there is no module {gpudirect.PEERMEM} for this kernel"]
-        if why:
+        if why := gpudirect.impossible(machine, name):
             yield difference(name, "possible", False, True, f"GPUDirect RDMA ({name}) is not possible: {', and '.join(why)}", refused=True)

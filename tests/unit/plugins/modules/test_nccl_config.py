@@ -38,6 +38,10 @@ class Module:
         assert checked.error_messages == []
         self.params = checked.validated_parameters
         self.check_mode = check_mode
+        self.warnings: list[str] = []
+
+    def warn(self, warning: str) -> None:
+        self.warnings.append(warning)
 
     def fail_json(self, msg: str, **fields: object) -> None:
         raise Failed(msg, fields)
@@ -63,8 +67,10 @@ def everything(**arguments: object) -> dict:
     return run(**{**given, **arguments})
 
 
-def test_a_missing_file_has_no_findings(node):
-    result = run(fail_on="warning")
+def test_a_missing_file_has_no_findings_and_that_is_said(node):
+    module = Module(fail_on="warning")
+    result = nccl_config.run(module)
+    assert result["exists"] is False and [CONF in warning for warning in module.warnings] == [True]
     assert (result["changed"], result["findings"], result["settings"], result["nccl_version"]) == (False, [], [], "2.26")
     with pytest.raises(Failed, match="path is '/tmp/no.conf', and there is no such file"):
         run(path="/tmp/no.conf")
@@ -79,8 +85,9 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_an_empty_one(node):
 def test_findings_and_settings(node):
     node.write(CONF, "NCCL_IB_HCA=mlx5\nNCCL_DEBUG=INFO\n")
     node.write("/etc/environment", "NCCL_DEBUG=WARN\n")
-    result = run()
-    assert result["changed"] is False
+    module = Module()
+    result = nccl_config.run(module)
+    assert (result["changed"], result["exists"], module.warnings) == (False, True, [])
     assert [(item["line"], item["rule"]) for item in result["findings"]] == [(1, "ethernet-device"), (2, "debug-variable"), (2, "shadowed")]
     assert result["settings"] == [
         {"file": "/etc/environment", "line": 1, "name": "NCCL_DEBUG", "value": "WARN", "for_whom": "logins", "managed": False},

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, nccl_declared, nccl_files
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_declared
+from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect, nccl_conf, nccl_files
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import nccl_configs
 from ansible_collections.onecc.cluster.tests.unit.sysfs import Sysfs, address, gpu_path, rail_path, rewrite
 
@@ -217,23 +218,34 @@ def test_a_block_that_is_no_longer_declared(machine):
 OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.148.08  Release Build\n"
 
 
-@pytest.mark.parametrize(("driver", "kernel", "module", "expected"), [
-    (None, "6.8.0-60-generic", None, None),
-    (OPEN, "6.8.0-60-generic", None, {"dmabuf": True, "peermem": False}),
-    (OPEN, "5.12.0", None, {"dmabuf": True, "peermem": False}),
-    (OPEN, "5.4.0-100", "nvidia_peermem", {"dmabuf": False, "peermem": True}),
-    (OPEN.replace("Open Kernel", "x86_64 Kernel"), "6.8.0", "nv_peer_mem", {"dmabuf": False, "peermem": True}),
-    (OPEN.replace("Open Kernel", "x86_64 Kernel"), "6.8.0", None, {"dmabuf": False, "peermem": False}),
+PROPRIETARY = OPEN.replace("Open Kernel", "x86_64 Kernel")
+PEERMEM, NV_PEER_MEM = "/sys/module/nvidia_peermem/version", "/sys/kernel/mm/memory_peers/nv_mem/version"
+
+
+@pytest.mark.parametrize(("driver", "kernel", "file", "differs"), [
+    (None, "6.8.0-60-generic", None, False),
+    (OPEN, "6.8.0-60-generic", None, False),
+    (OPEN, "5.12.0", None, False),
+    (OPEN, "5.4.0-100", PEERMEM, False),
+    (PROPRIETARY, "6.8.0", NV_PEER_MEM, False),
+    (PROPRIETARY, "6.8.0", None, True),
+    (OPEN, "5.4.0-100", None, True),
+    # There is a module, and nobody loaded it.
+    (PROPRIETARY, "6.8.0", "/lib/modules/6.8.0/kernel/drivers/nvidia-peermem.ko", True),
 ])
-def test_gpudirect(machine, driver, kernel, module, expected):
+def test_gpudirect(machine, driver, kernel, file, differs):
     apply(machine, declared())
     machine.write("/proc/sys/kernel/osrelease", f"{kernel}\n")
     if driver:
-        machine.write(nccl_files.DRIVER, driver)
-    if module:
-        machine.write(f"/sys/module/{module}/refcnt", "0\n")
-    assert nccl_files.gpudirect(machine) == expected
-    assert list(fields(machine, declared())) == (["gpudirect"] if expected and not any(expected.values()) else [])
+        machine.write(gpudirect.DRIVER, driver)
+    if file:
+        machine.write(file, "0\n")
+        machine.write(f"/lib/modules/{kernel}/modules.dep", f"{file}:\n" if file.endswith(".ko") else "")
+    found = fields(machine, declared())
+    assert list(found) == (["gpudirect"] if differs else [])
+    if differs:
+        assert ("not loaded" in found["gpudirect"]["message"]) == (file is not None)
+        assert bool(gpudirect.impossible(machine, "auto")) == (file is None)
     assert fields(machine, declared(gpudirect=False)) == {}
 
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, nccl_variables
-from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_findings import finding, show
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_values, nccl_variables
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_findings import finding, show
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_variables import TRIMS
+from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf
 
 SPACE = " \t\v\f"
 QUOTES = "\"'\u2018\u2019\u201c\u201d"
-LISTS = ("NCCL_IB_HCA", "NCCL_SOCKET_IFNAME")
+# Kinds of variables (nccl_variables.py) that are lists of names.
+LISTS = ("devices", "interfaces", "names")
 
 # What stands before an assignment elsewhere: in shells, csh, a command line of mpirun or docker, a unit, a Dockerfile.
 _COMMAND = re.compile(r"(export|setenv|set|unset|declare(?: -x)?|typeset|env|-x|-e|--env)\s+|(Environment|ENV)[=\s]\s*")
@@ -28,12 +31,6 @@ _SHELL = re.compile(r"[$`]\S*|^~\S*|[\\;&]+$")
 Add = Callable[[str, str, str, str], None]
 
 
-# From this version on NCCL takes a carriage return at a line's end away, and cuts nothing: seen with the libraries of 2.29.7 and
-# 2.30.7. Containers bring older ones.
-MENDED = (2, 30)
-_MENDED_RULES = ("carriage-return", "line-too-long")
-
-
 def meant(line: nccl_conf.Line, version: tuple[int, int] | None) -> tuple[str | None, str | None, list[dict]]:
     """Name and value that a line was meant to have, None where it has none or nobody can know; and what is wrong with it.
 
@@ -42,8 +39,8 @@ def meant(line: nccl_conf.Line, version: tuple[int, int] | None) -> tuple[str | 
     found: list[dict] = []
 
     def add(rule: str, severity: str, message: str, fix: str) -> None:
-        if rule in _MENDED_RULES and version and version >= MENDED:
-            severity, message = "warning", f"before NCCL {MENDED[0]}.{MENDED[1]}, {message}"
+        if rule == "carriage-return" and line.text.count("\r") == 1 and version and version >= TRIMS:
+            severity, message = "warning", f"before NCCL {TRIMS[0]}.{TRIMS[1]}, {message}"
         found.append(finding(line.number, rule, severity, message, fix))
 
     text, ended = _content(line, add)
@@ -52,7 +49,7 @@ def meant(line: nccl_conf.Line, version: tuple[int, int] | None) -> tuple[str | 
         return None, None, found
     written, _equals, value = text.partition("=")
     name = _name(written, add)
-    return name, _value(name, value, ended, add) if name else None, found
+    return name, _value(name, value, ended, version, add) if name else None, found
 
 
 def _content(line: nccl_conf.Line, add: Add) -> tuple[str, bool]:
@@ -109,19 +106,23 @@ def _name(written: str, add: Add) -> str | None:
     return name or None
 
 
-def _value(name: str, value: str, ended: bool, add: Add) -> str | None:
+def _value(name: str, value: str, ended: bool, version: tuple[int, int] | None, add: Add) -> str | None:
     """The value. What stands behind a number is passed over by strtoll(3), and so does no harm."""
-    short = name[len("NCCL_"):]
-    harm = "warning" if short in nccl_variables.NUMBERS else "error"
+    variable = nccl_variables.VARIABLES.get(name[len("NCCL_"):] if name.startswith("NCCL_") else "")
+    kind = variable.kind if variable else ""
+    harm = "warning" if variable and nccl_values.trims(variable, version) else "error"
+    behind = "warning" if kind == "number" else "error"
     if ended:
         add("carriage-return", harm, "the carriage return at the line's end is part of the value", "sed -i 's/\\r$//' FILE")
+    if kind == "format":
+        return _quoted(value, add)
     if following := _NEXT.search(value):
         add("several-settings", "error", f"a line sets one variable, so all this is its value: {show(value)}", "write a line each")
         value = value[:following.start()]
-    if (comment := _TAIL.search(value)) and not (comment[0].startswith("#") and short in nccl_variables.FILES):
-        add("inline-comment", harm, f"{show(comment[0].strip())!r} is part of the value", "put the comment into a line of its own")
+    if (comment := _TAIL.search(value)) and not (comment[0].startswith("#") and kind == "file"):
+        add("inline-comment", behind, f"{show(comment[0].strip())!r} is part of the value", "put the comment into a line of its own")
         value = value[:comment.start()]
-    if value.strip(SPACE) != value:
+    if value.strip(SPACE) != value and kind != "spaced":
         add("whitespace", harm, f"white space is part of the value: {show(value)!r}", "remove it")
         value = value.strip(SPACE)
     if any(char in QUOTES for char in value):
@@ -135,7 +136,18 @@ def _value(name: str, value: str, ended: bool, add: Add) -> str | None:
         value = "".join(char for char in value if " " <= char <= "~")
     if len(value) > nccl_conf.LONGEST:
         add("line-too-long", "error", f"NCCL cuts the value after {nccl_conf.LONGEST} bytes; it has {len(value)}", "shorten it")
-    if name in LISTS and re.search(r"\s", value):
+    if kind in LISTS and re.search(r"\s", value):
         add("whitespace", "error", f"white space is part of the names: {show(value)!r}", "separate names by commas alone")
         value = re.sub(r"[\s,]+", ",", value)
+    return value
+
+
+def _quoted(value: str, add: Add) -> str:
+    """A value in which all may be meant but quotes around it."""
+    text = value.strip(SPACE)
+    if len(text) > 1 and text[0] == text[-1] and text[0] in QUOTES:
+        add("quotes", "error", f"quotes are part of the value: {show(value)}", "remove them")
+        return text[1:-1]
+    if len(value.encode("utf-8", "surrogateescape")) > nccl_conf.LONGEST:
+        add("line-too-long", "error", f"NCCL cuts the value after {nccl_conf.LONGEST} bytes", "shorten it")
     return value

@@ -9,14 +9,14 @@ the node. Nothing here reads a machine: the file is bytes, and the node a `Node`
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, nccl_devices, nccl_syntax, nccl_variables
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_devices, nccl_syntax, nccl_values, nccl_variables
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_findings import Assignment, Node, finding, show
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_variables import TRIMS
+from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf
 from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_conf import Line
-from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_findings import Assignment, Node, finding, show
 
-_NUMBER = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|[0-9]+)")
 # How alike two names are, from 0 to 1, for one to be taken for a slip of the other: one wrong letter in seven.
 ALIKE = 0.85
 
@@ -38,6 +38,10 @@ def _file(data: bytes, node: Node) -> Iterator[dict]:
     if b"\r" in data and b"\n" not in data:
         message = "lines end with carriage returns alone, so to NCCL the file is one line"
         yield finding(1, "carriage-return", "error", message, "tr '\\r' '\\n'")
+    for number, raw in enumerate(data.split(b"\n"), 1):
+        if raw.startswith(b"#") and len(raw) > nccl_conf.PIECE:
+            message = f"from NCCL {TRIMS[0]}.{TRIMS[1]} on a line ends after {nccl_conf.PIECE} bytes, and what follows is no comment any more"
+            yield finding(number, "line-too-long", "error", message, "begin another line with #")
     if node.mode is not None and not node.mode & 0o004:
         message = f"the file's mode is {node.mode:04o}, so jobs of other users do without it, in silence"
         yield finding(0, "not-readable", "error", message, "set it to 0644")
@@ -86,25 +90,21 @@ def _shadowed(lines: list[Line], before: list[Assignment]) -> Iterator[dict]:
 # Which variable
 
 
-def _is_newer(short: str, node: Node) -> bool:
-    return node.version is not None and nccl_variables.SINCE.get(short, node.version) > node.version
-
-
 def _variable(number: int, name: str, node: Node) -> Iterator[dict]:
     """A variable that the node's NCCL does not read."""
-    short = name[len("NCCL_"):] if name.startswith("NCCL_") else ""
+    short = _short(name)
+    known = nccl_variables.VARIABLES.get(short)
+    gone = nccl_variables.GONE.get(short)
     installed = "; installed is {}.{}".format(*node.version) if node.version else ""
-    if short in nccl_variables.RETIRED:
-        gone, successor = nccl_variables.RETIRED[short]
-        if (node.version or nccl_variables.OLDEST) >= gone:
-            message = f"NCCL has done without {name} since {gone[0]}.{gone[1]}{installed}"
-            yield finding(number, "retired-variable", "warning", message, f"use NCCL_{successor}" if successor else "remove the line")
+    if gone and (node.version or nccl_variables.OLDEST) >= gone:
+        successor = nccl_variables.SUCCESSORS.get(short)
+        message = f"NCCL has done without {name} since {gone[0]}.{gone[1]}{installed}"
+        yield finding(number, "retired-variable", "warning", message, f"use NCCL_{successor}" if successor else "remove the line")
     elif short in nccl_variables.RENAMED:
         message = f"{name} is the name up to NCCL 2.4, which still works"
         yield finding(number, "retired-variable", "warning", message, f"use NCCL_{nccl_variables.RENAMED[short]}")
-    elif _is_newer(short, node):
-        since = nccl_variables.SINCE[short]
-        message = f"{name} came with NCCL {since[0]}.{since[1]}{installed}, which passes it over"
+    elif known and node.version and node.version < known.since:
+        message = f"{name} came with NCCL {known.since[0]}.{known.since[1]}{installed}, which passes it over"
         yield finding(number, "newer-variable", "warning", message, "remove the line, or install a newer NCCL")
     elif short in nccl_variables.PYTORCH:
         message = f"{name} is PyTorch's, which looks for it before NCCL reads this file"
@@ -112,18 +112,25 @@ def _variable(number: int, name: str, node: Node) -> Iterator[dict]:
     elif short == "CONF_FILE":
         message = f"NCCL looks for {name} before it reads a file, so it has no effect in one"
         yield finding(number, "conf-file", "error", message, "set it in the environment of the jobs")
-    elif short not in nccl_variables.SINCE and not short.startswith(nccl_variables.PLUGINS):
+    elif not known and not gone and not short.startswith(nccl_variables.PLUGINS) and not name.startswith(nccl_variables.PLUGIN_LIBRARIES):
         yield _unknown(number, name, node)
+
+
+def _short(name: str) -> str:
+    return name[len("NCCL_"):] if name.startswith("NCCL_") else ""
 
 
 def _unknown(number: int, name: str, node: Node) -> dict:
     """A name that nobody knows, with the nearest one that NCCL does."""
-    names = {f"NCCL_{short}" for short in nccl_variables.SINCE if short not in nccl_variables.RETIRED}
+    names = {f"NCCL_{short}" for short, item in nccl_variables.VARIABLES.items() if not item.gone}
     upper = name.upper()
     likely = [known for known in (upper, f"NCCL_{upper}") if known in names]
     near = likely or difflib.get_close_matches(upper, sorted(names), 1, ALIKE)
     if near:
         return finding(number, "unknown-variable", "error", f"NCCL has no variable {show(name)}", f"did you mean {near[0]}?")
+    if name.startswith(nccl_variables.SHARED_LIBRARIES):
+        message = f"{show(name)} is not NCCL's: its plugins read it, and not what a job loads before NCCL, such as MPI"
+        return finding(number, "foreign-variable", "warning", message, "set it in the environment of the jobs, if it is not for a plugin alone")
     if not name.startswith("NCCL_"):
         message = f"{show(name)} is not NCCL's, which sets it only when it starts: too late for most that read it"
         return finding(number, "foreign-variable", "warning", message, "set it in the environment of the jobs")
@@ -139,14 +146,18 @@ def _unknown(number: int, name: str, node: Node) -> dict:
 
 def _setting(number: int, name: str, value: str, node: Node, chosen: str | None) -> Iterator[dict]:
     """What is wrong with a value. `chosen` is what the file sets NCCL_IB_HCA to."""
-    short = name[len("NCCL_"):] if name.startswith("NCCL_") else ""
-    if short in nccl_variables.SINCE and not value:
-        message = f"{name} is set to nothing: that is its default, and no file that NCCL reads later can set it"
-        yield finding(number, "empty-value", "warning", message, "give it a value, or remove the line")
-        return
+    short = _short(name)
+    variable = nccl_variables.VARIABLES.get(short)
+    if variable and not value.strip():
+        found = nccl_variables.EMPTY.get(short, ("warning", "that is its default"))
+        if found is not None:
+            message = f"{name} is set to nothing: {found[1]}, and no file that NCCL reads later can set it"
+            yield finding(number, "empty-value", found[0], message, "give it a value, or remove the line")
+            return
     yield from _debugging(number, name, short, value, node)
-    yield from _kind_of_value(number, name, short, value)
-    if short in nccl_variables.ROCE:
+    if variable:
+        yield from _value(number, name, value, variable, node)
+    if short in nccl_variables.ROCE and not (variable and nccl_values.is_default(value, variable)):
         yield from _roce(number, name, short, node, chosen)
     elif short == "IB_HCA":
         yield from nccl_devices.hcas(number, value, node)
@@ -157,49 +168,21 @@ def _setting(number: int, name: str, value: str, node: Node, chosen: str | None)
 
 
 def _debugging(number: int, name: str, short: str, value: str, node: Node) -> Iterator[dict]:
-    on = number_read(value)[0] != 0
+    on = nccl_values.number_read(value)[0] != 0
     if (short == "IB_DISABLE" and on or short == "NET" and value.lower() == "socket") and node.devices != []:
         message = f"{name}={show(value)} takes the RDMA devices from every job"
         yield finding(number, "rdma-off", "error", message, "remove the line, or set it in the environment of one test")
     elif short in nccl_variables.DEBUGGING:
-        harmless = value.upper() in nccl_variables.QUIET if short == "DEBUG" else short.endswith(("_DISABLE", "_POINTERS")) and not on
-        if not harmless:
+        if not nccl_values.is_default(value, nccl_variables.VARIABLES[short]) and value.upper() not in nccl_variables.QUIET.get(short, ()):
             message = f"{name} is for debugging, and this file sets it for all jobs of all users"
             yield finding(number, "debug-variable", "warning", message, "set it in the environment of one test")
 
 
-def number_read(value: str) -> tuple[int, bool]:
-    """The number that strtoll(…, 0) reads, as NCCL does; and whether it is all of the value, and the one that a person reads."""
-    match = _NUMBER.match(value)
-    if not match:
-        return 0, False
-    sign, digits = match.groups()
-    octal = digits.startswith("0") and digits[1:2] not in ("x", "X")
-    read = int(re.match("[0-7]*", digits)[0], 8) if octal else int(digits, 0)
-    return -read if sign == "-" else read, match.end() == len(value) and (not octal or read == int(digits))
-
-
-def _kind_of_value(number: int, name: str, short: str, value: str) -> Iterator[dict]:
+def _value(number: int, name: str, value: str, variable: nccl_variables.Variable, node: Node) -> Iterator[dict]:
     """A value that NCCL reads as another one, or not at all."""
-    message = fix = ""
-    if short in nccl_variables.NUMBERS:
-        low, high = nccl_variables.NUMBERS[short]
-        read, plain = number_read(value)
-        allowed = nccl_variables.STEPS.get(short)
-        if not plain:
-            message = f"NCCL reads the number {read}"
-        elif low is not None and read < low or high is not None and read > high or allowed and read not in allowed:
-            message = "that is out of range"
-        fix = "write a whole number" if low is None else f"allowed is {low} and more" if high is None else f"allowed is {low} to {high}"
-        fix = f"allowed is one of {', '.join(map(str, allowed))}" if allowed else fix
-    elif short in nccl_variables.WORDS and value not in nccl_variables.WORDS[short]:
-        message, fix = "NCCL knows no such word", f"allowed is {', '.join(nccl_variables.WORDS[short])}"
-    elif short in nccl_variables.ANY_CASE and value.upper() not in nccl_variables.ANY_CASE[short]:
-        message, fix = "NCCL knows no such word", f"allowed is {', '.join(nccl_variables.ANY_CASE[short])}"
-    elif short in nccl_variables.FILES and not value.startswith("/"):
-        message, fix = "a relative path leads elsewhere in each job", "write an absolute path"
-    if message:
-        yield finding(number, "bad-value", "error", f"{name}={show(value)}: {message}", fix)
+    if found := nccl_values.wrong(value, variable, node.version):
+        message, fix, severity = found
+        yield finding(number, "bad-value", severity, f"{name}={show(value)}: {message}", fix)
 
 
 def _roce(number: int, name: str, short: str, node: Node, chosen: str | None) -> Iterator[dict]:

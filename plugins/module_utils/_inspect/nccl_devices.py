@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_findings import Device, Node, finding, show
 from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf
-from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_conf import MOST_DEVICES, entries
-from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_findings import Device, Node, finding, show
+from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_conf import MOST_DEVICES, MOST_INTERFACES, entries
 
 INFINIBAND = "InfiniBand"
 # Interfaces that lead to no other node. NCCL's own choice takes them last (ncclFindInterfaces() in src/misc/socket.cc).
@@ -29,7 +29,7 @@ def hcas(number: int, value: str, node: Node) -> Iterator[dict]:
     """NCCL_IB_HCA."""
     found = _of("NCCL_IB_HCA", number, value)
     exclude, exact, listed = entries(value)
-    yield from _list(listed, found)
+    yield from _list(listed, MOST_DEVICES, found)
     precise = f"write NCCL_IB_HCA={'^' if exclude else ''}={','.join(':'.join(entry) for entry in listed)}"
     if not node.devices:
         # Nobody can see whether the list takes more than it says.
@@ -59,13 +59,18 @@ def interfaces(number: int, value: str, node: Node) -> Iterator[dict]:
     """NCCL_SOCKET_IFNAME."""
     found = _of("NCCL_SOCKET_IFNAME", number, value)
     exclude, exact, listed = entries(value)
-    yield from _list(listed, found)
+    if len(value) == 1:  # ncclFindInterfaces() in src/misc/socket.cc
+        yield found("bad-list", "NCCL passes over a value of one character", f"write NCCL_SOCKET_IFNAME=={value}" if listed else PRIVATE)
+        return
+    yield from _list(listed, MOST_INTERFACES, found)
     if node.interfaces is None:
         return
     names = [entry[0] for entry in listed]
     precise = f"write NCCL_SOCKET_IFNAME={'^' if exclude else ''}={','.join(names)}"
     yield from _names(value, node.interfaces, "no-such-interface", precise, found)
     taken = [name for name in node.interfaces if nccl_conf.takes(value, name)]
+    if len(taken) > MOST_INTERFACES >= len(listed):
+        yield found("too-many-devices", f"it takes {len(taken)}, and NCCL uses {MOST_INTERFACES}", PRIVATE)
     if taken and all(name.startswith(INWARD) for name in taken):
         yield found("unsuitable-interface", f"{_and(taken)} leads to no other node", PRIVATE)
     elif not taken and exclude:
@@ -116,24 +121,25 @@ def _and(names: list[str]) -> str:
     return shown + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-def _list(listed: list[list[str]], found: Found) -> Iterator[dict]:
+def _list(listed: list[list[str]], most: int, found: Found) -> Iterator[dict]:
     """What is wrong with a list on any node."""
     for entry in listed:
         if entry[0][0] in "^=":
             yield found("bad-list", f"in {show(entry[0])} is a mark that belongs before the whole list", "write ^= or = once, in front")
-    if len(listed) > MOST_DEVICES:
-        yield found("too-many-devices", f"it lists {len(listed)}, and NCCL reads {MOST_DEVICES}", "list those to use")
+    if len(listed) > most:
+        yield found("too-many-devices", f"it lists {len(listed)}, and NCCL reads {most}", "list those to use")
 
 
 def _names(value: str, names: list[str], absent: str, precise: str, found: Found) -> Iterator[dict]:
     """Entries that take more than the one that they name, or none. `absent` is the rule of the latter."""
     exclude, exact, listed = entries(value)
+    meant = {name for name in names for entry, *_port in listed if name == entry or name.startswith(entry) and not _more(entry, names)}
     for entry in dict.fromkeys(entry[0] for entry in listed if entry[0][0] not in "^="):
         taken = [name for name in names if (name == entry if exact else name.startswith(entry))]
         if not taken:
             severity = "warning" if exclude else "error"
             yield found(absent, f"the node has no {show(entry)}; it has {', '.join(names)}", "correct the name", severity)
-        elif not exact and _more(entry, names):
+        elif not exact and _more(entry, names) and not {*taken} <= meant:
             does = "excludes" if exclude else "takes"
             yield found("prefix-match", f"{show(entry)} is the beginning of names, and {does} {_and(taken)}", precise)
 

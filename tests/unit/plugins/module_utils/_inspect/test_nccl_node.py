@@ -7,8 +7,9 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, nccl_node
-from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_findings import Device
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_node
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_findings import Device
+from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf
 from ansible_collections.onecc.cluster.tests.unit.sysfs import Sysfs, rail_path
 
 STATUS = "Package: libnccl2\nStatus: {}\nArchitecture: amd64\nVersion: {}\n"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import re
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, nccl_devices, nccl_findings, nccl_lint, network, specs
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_devices, nccl_findings, nccl_lint
+from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, network, specs
 
 CONFIG = {
     "path": {"type": "str", "default": nccl_conf.PATH},

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_findings, nccl_lint
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_findings, nccl_lint, nccl_values
 from ansible_collections.onecc.cluster.tests.unit.nccl_corpus import CLUSTER, FAULTY, GOOD
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,7 +60,7 @@ def test_what_comes_before_the_file():
 ])
 def test_the_number_that_is_read(value, expected):
     """As strtoll(3) with base 0 reads it."""
-    assert nccl_lint.number_read(value) == expected
+    assert nccl_values.number_read(value) == expected
 
 
 @given(st.binary(max_size=300))

@@ -12,9 +12,9 @@ import re
 import shlex
 from collections.abc import Iterator
 
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_findings import Assignment, Device, Node
 from ansible_collections.onecc.cluster.plugins.module_utils._node import dpkg, nccl_conf, patience, rdma
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import SERVER_TIMEOUT, Machine
-from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_findings import Assignment, Device, Node
 
 # Where NVIDIA's packages, distributions and builds by hand put the library; and where pip puts its metadata.
 LIBRARIES = (
