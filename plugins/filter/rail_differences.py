@@ -39,7 +39,8 @@ RETURN = r"""
 _value:
   description:
     - What differs, with C(host), C(field), C(rail) (its name on the node), C(is), C(should), and C(message), the same in a line for a person.
-    - A C(field) is V(facts) (what a node sent is not as documented, so that it cannot be compared), V(gpus), V(missing), V(extra), V(down), V(slower), V(narrower) or V(order).
+    - A C(field) is V(facts) where what a node sent is not as documented and cannot be compared, else V(gpus), V(missing), V(extra),
+      V(down), V(slower), V(narrower) or V(order).
   type: list
   elements: dict
 """

@@ -149,6 +149,21 @@ def slot(port: Port) -> str:
 
 def in_use(ports: list[Port], gpus_: list[Gpu], wanted: int) -> list[Port]:
     """Without unused ports: second ports, and adapters that are too many. The dead and the slow ones of those in use stay."""
+    first, second = by_adapter(ports, len(gpus_))
+    if not wanted and len(gpus_) < 2:
+        return first  # one GPU says nothing of a number
+    full = [port for port in first if port.active and port.rate == speed([other for other in first if other.board == port.board])[1]]
+    each = wanted or built_with(len(gpus_))
+    target = wanted or -(-max(len(full), 1) // each) * each
+    unserved = [gpu for gpu in gpus_ if not any(near(port, [gpu]) for port in full)]
+    rest = [port for port in first if port not in full]
+    rest.sort(key=lambda port: (not near(port, unserved), port.active))
+    return full + (rest + second * bool(wanted))[: max(target - len(full), 0)]
+
+
+def by_adapter(ports: list[Port], gpus_: int) -> tuple[list[Port], list[Port]]:
+    """As many ports of each adapter as one of its board has up, those that are up first, then those that are in use elsewhere;
+    and the others."""
     adapters: dict[str, list[Port]] = {}
     for port in ports:
         adapters.setdefault(slot(port), []).append(port)
@@ -156,7 +171,7 @@ def in_use(ports: list[Port], gpus_: list[Gpu], wanted: int) -> list[Port]:
     sizes = Counter(of[0].board for of in adapters.values())
     for of in adapters.values():
         # One adapter has no other to be compared with.
-        used = len(of) if sizes[of[0].board] == 1 and len(gpus_) > 1 else sum(port.active for port in of)
+        used = len(of) if sizes[of[0].board] == 1 and gpus_ > 1 else sum(port.active for port in of)
         most[of[0].board] = max(most[of[0].board], used, 1)
     places = Counter(place(port) for port in ports if port.active)
     first: list[Port] = []
@@ -165,15 +180,7 @@ def in_use(ports: list[Port], gpus_: list[Gpu], wanted: int) -> list[Port]:
         by_use = sorted(of, key=lambda port: (not port.active, -places[place(port)]))
         first += by_use[: most[of[0].board]]
         second += by_use[most[of[0].board] :]
-    if not wanted and not gpus_:
-        return first
-    full = [port for port in first if port.active and port.rate == speed([other for other in first if other.board == port.board])[1]]
-    each = wanted or built_with(len(gpus_))
-    target = wanted or -(-max(len(full), 1) // each) * each
-    unserved = [gpu for gpu in gpus_ if not any(near(port, [gpu]) for port in full)]
-    rest = [port for port in first if port not in full]
-    rest.sort(key=lambda port: (not near(port, unserved), port.active))
-    return full + (rest + second * bool(wanted))[: max(target - len(full), 0)]
+    return first, second
 
 
 def place(port: Port) -> tuple[str, int]:

@@ -166,20 +166,20 @@ def wrong_facts(good):
         (("rails", "rails", 0, "interface"), "\x1b]0;owned\x07"), (("rails", "rails", 0, "name"), "mlx5_0\nnode1  in state"),
         (("gpus",), 8), (("gpus",), [8]), (("gpus", 0, "id"), {"a": 1}), ((), "text"), ((), ["list"]), ((), {}),
     ):
-        facts = {"facts": copy.deepcopy(good)}
-        at, *_rest = [facts]
-        keys = ("facts", *path)
-        for key in keys[:-1]:
+        wrong: dict = {"facts": copy.deepcopy(good)}
+        *way, last = ("facts", *path)
+        at = wrong
+        for key in way:
             at = at[key]
-        at[keys[-1]] = value
-        yield facts["facts"]
+        at[last] = value
+        yield wrong["facts"]
 
 
 def test_facts_that_are_not_as_documented_cost_their_node_alone(good, odd):
     down = odd(_0={"up": False})
-    for facts in wrong_facts(good):
-        nodes = {"liar": facts, "down": down, "a": good, "b": good}
-        assert [item[:2] for item in found(nodes)] == [("liar", "facts"), ("down", "down")], facts
+    for wrong in wrong_facts(good):
+        nodes = {"liar": wrong, "down": down, "a": good, "b": good}
+        assert [item[:2] for item in found(nodes)] == [("liar", "facts"), ("down", "down")], wrong
         assert rail_differences(nodes)[0]["message"].isprintable()
 
 
