@@ -267,6 +267,16 @@ def test_one_node_with_more_hcas_than_others():
     assert (found["findings"], found["rails"], [other["name"] for other in found["others"]]) == ([], 8, ["node-2 mlx5_9"])
 
 
+@pytest.mark.parametrize("nodes", [None, [f"node-{number}" for number in range(1, 9)]])
+def test_two_nodes_with_an_hca_that_those_beside_them_lack(nodes):
+    """It is no rail that the others miss."""
+    fabric = fabrics.cluster(nodes=8)
+    for number in (2, 3):
+        fabric.connect((fabric.find("leaf-1-0"), 20 + number), (fabric.hca(f"node-{number} mlx5_9"), 1))
+    found = view(fabric, nodes=nodes and named(*nodes))
+    assert (found["findings"], found["rails"]) == ([], 8)
+
+
 def test_two_ports_of_an_hca_are_two_rails():
     fabric = fabrics.Fabric()
     leaves = [fabric.switch(f"leaf-{number}") for number in range(2)]
