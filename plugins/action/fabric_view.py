@@ -54,6 +54,9 @@ CAUSES = (
     (r"can't open UMAD port|discover failed", "no InfiniBand port of the node is up. Ask another node"),
 )
 
+# Lines that could not be read, of which each has a warning.
+WARNED = 3
+
 _GUID = re.compile(r"(?:0x)?[0-9a-f]{1,16}")
 
 
@@ -81,6 +84,8 @@ class ActionModule(ActionBase):
         except (_declaration.DeclarationError, FabricError) as error:
             return {**result, "failed": True, "msg": error.message}
         table = _fabric_view.table(view)
+        more = len(view["unread"]) - WARNED
+        warnings += [f"{message} It was left out." for message in view["unread"][:WARNED]] + ([f"{more} more such lines are in `unread`."] if more > 0 else [])
         result |= {"changed": bool(diffs), **view, "table": table, "msg": "\n".join(table), "warnings": warnings}
         result["failed"] = arguments["required"] and bool(view["findings"])
         return {**result, "diff": diffs} if self._task.diff else result

@@ -39,7 +39,8 @@ RETURN = r"""
 _value:
   description:
     - What differs, with C(host), C(field), C(rail) (its name on the node), C(is), C(should), and C(message), the same in a line for a person.
-    - A C(field) is V(gpus), V(missing), V(extra), V(down), V(slower), V(narrower) or V(order).
+    - A C(field) is V(facts) where what a node sent is not as documented and cannot be compared, else V(gpus), V(missing), V(extra),
+      V(down), V(slower), V(narrower) or V(order).
   type: list
   elements: dict
 """
@@ -48,17 +49,18 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _rails
+from jinja2 import Undefined
 
 
 def rail_differences(nodes: dict[str, Any], types: dict[str, Any] | None = None) -> list[dict[str, Any]]:
     """The differences of all nodes."""
     if not isinstance(nodes, dict):
         raise AnsibleFilterError(f"rail_differences: it takes facts by host, not {nodes!r}.")
-    known = {host: facts for host, facts in nodes.items() if isinstance(facts, dict)}
-    for host, facts in known.items():
-        if "rails" not in facts:
-            raise AnsibleFilterError(f"rail_differences: the facts of {host} have no rails. Gather the subsets gpus and rails.")
-    return _rails.differences(known, {host: type_ for host, type_ in (types or {}).items() if type_})
+    # A host that was not reached has none, which Ansible hands over as undefined.
+    known = {host: facts for host, facts in nodes.items() if facts is not None and not isinstance(facts, Undefined)}
+    if known and not any(isinstance(facts, dict) and "rails" in facts for facts in known.values()):
+        raise AnsibleFilterError("rail_differences: no facts have rails. Gather the subsets gpus and rails.")
+    return _rails.differences(known, {host: type_ for host, type_ in (types or {}).items() if type_ and isinstance(type_, str)})
 
 
 class FilterModule:

@@ -155,6 +155,11 @@ others:
   returned: success
   type: list
   elements: dict
+unread:
+  description: What is wrong with lines of the tools that could not be read and were left out. The first of them are warnings too.
+  returned: success
+  type: list
+  elements: str
 rails:
   description: How many rails a node has.
   returned: success

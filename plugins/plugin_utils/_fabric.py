@@ -24,13 +24,14 @@ UNKNOWN = "???"
 """A speed for which ibnetdiscover has no name: one that is newer than it."""
 
 # The same as iblinkinfo has them (mad_dump_linkspeed and mad_dump_linkspeedext of libibmad).
-_GBPS = {f"{rate:g}": name for name, rate in SPEEDS.items()} | {"5.0": "DDR", "10.0": "QDR", "10.0 (FDR10)": "FDR10"}
+_GBPS = {str(rate): name for name, rate in SPEEDS.items()} | {"10.0 (FDR10)": "FDR10"}
 
-_RECORD = re.compile(r'(Switch|Ca|Rt)\t([0-9]{1,3}) "[SHR?]-([0-9a-f]{16})"\t\t# "(.*)"(.*)')
+# Between columns are tabs, which a terminal or a mail may have made spaces.
+_RECORD = re.compile(r'(Switch|Ca|Rt)[ \t]+([0-9]{1,3}) "[SHR?]-([0-9a-f]{16})"[ \t]+# "(.*)"(.*)')
 _AFTER_SWITCH = re.compile(r" (enhanced|base) port 0 lid [0-9]+ lmc [0-9]+")
 _LINK = re.compile(
-    r'\[([0-9]{1,3})\](?:\[ext [0-9]+\])?(?:\(([0-9a-f]{1,16})\) )?\t"[SHR?]-([0-9a-f]{16})"\[([0-9]{1,3})\](?:\[ext [0-9]+\])?'
-    r'(?: ?\([0-9a-f]{1,16}\) )?\t\t# .*" lid [0-9]+ ([0-9]{1,2}x|\?\?)([A-Z]DR(?:10)?|\?\?\?)'
+    r'\[([0-9]{1,3})\](?:\[ext [0-9]+\])?(?:\(([0-9a-f]{1,16})\) ?)?[ \t]+"([SHR?])-([0-9a-f]{16})"\[([0-9]{1,3})\](?:\[ext [0-9]+\])?'
+    r'(?: ?\(([0-9a-f]{1,16})\) ?)?[ \t]+# (?:lid [0-9]+ lmc [0-9]+ )?"(.*)" lid [0-9]+ ([0-9]{1,2}x|\?\?)([A-Z]DR(?:10)?|\?\?\?)'
     r"(?: s=[0-9]+ w=[0-9]+ v=[0-9]+)?(?: slot [0-9]+| \(scp\))?"
 )
 # What is not needed: identifiers, comments, and the headings of `ibnetdiscover -g`.
@@ -101,48 +102,99 @@ States = dict[tuple[str, int], State]
 """By GUID (of the switch, or of the HCA's port) and number of the port."""
 
 
-def parse(text: str) -> Fabric:
-    """The devices in the output of ibnetdiscover. Output that was cut off raises FabricError, with the line."""
+class _Unreadable(FabricError):
+    """A line that is left out, where what it says is said elsewhere too."""
+
+
+class _Far(NamedTuple):
+    """What the other end of a link says of a device: its kind, what it calls itself, and the GUID of its port."""
+
+    kind: str
+    description: str
+    port_guid: str | None
+
+
+def parse(text: str, unread: list[str] | None = None) -> Fabric:
+    """The devices in the output of ibnetdiscover. Output that was cut off raises FabricError, with the line.
+
+    A line that cannot be read costs this line alone: each link is printed at both of its ends, and so is what the device there
+    calls itself. What is wrong with such lines is added to `unread`.
+    """
     fabric: Fabric = {}
+    far: dict[tuple[str, int], _Far] = {}
+    odd: list[str] = []
     device: Device | None = None
-    for number, line in enumerate(text.split("\n"), 1):
+    headless = False
+    passed = 0
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
         line = line.rstrip("\r")
-        if not line.strip():
-            device = None
-        elif found := _RECORD.fullmatch(line):
-            device = _record(found, number, line)
-            if device.guid in fabric:
-                raise _unreadable(number, line, f"the device was described in line {fabric[device.guid].line} already")
-            fabric[device.guid] = device
-        elif line.startswith("["):
-            if device is None:
-                raise _unreadable(number, line, "a port of no device")
-            _link(device, number, line)
-        elif not _SKIPPED.fullmatch(line):
-            raise _unreadable(number, line, "not a line of ibnetdiscover")
+        try:
+            if not line.strip():
+                device, headless = None, False
+            elif found := _RECORD.fullmatch(line):
+                device, headless = None, True
+                device = _record(found, number, line)
+                if device.guid in fabric:
+                    raise FabricError(f"{_said(number, line, f'the device was described in line {fabric[device.guid].line} already')} Run it again.")
+                fabric[device.guid] = device
+            elif line.startswith("[") and headless and device is None:
+                passed += 1  # of a record whose first line was not read, which was said
+            elif line.startswith("["):
+                headless = device is None
+                _port(device, number, line, far)
+            elif not _SKIPPED.fullmatch(line):
+                headless = headless or device is None
+                raise _Unreadable(_said(number, line, "not a line of ibnetdiscover"))
+        except _Unreadable as error:
+            if number == len(lines):
+                raise FabricError(f"{error.message} The output is not complete: run it again.") from error
+            odd.append(error.message)
     if not fabric:
-        raise FabricError("The output of ibnetdiscover names no device.")
+        raise FabricError(f"The output of ibnetdiscover names no device.{''.join(f' {message}' for message in odd[:1])}")
+    _restore(fabric, far, len(odd) + passed)
     _see_both_ends(fabric)
+    if unread is not None:
+        unread += odd
     return fabric
 
 
 def _record(found: re.Match[str], number: int, line: str) -> Device:
     kind, ports, guid, description, rest = found.groups()
     if kind == SWITCH and not _AFTER_SWITCH.fullmatch(rest) or kind != SWITCH and rest not in ("", " (scp)"):
-        raise _unreadable(number, line, "the end of the line is missing")
+        raise _Unreadable(_said(number, line, "the end of the line is missing"))
     return Device(kind, guid, printable(description), int(ports), number)
 
 
-def _link(device: Device, number: int, line: str) -> None:
+def _port(device: Device | None, number: int, line: str, far: dict[tuple[str, int], _Far]) -> None:
+    if device is None:
+        raise _Unreadable(_said(number, line, "a port of no device"))
     found = _LINK.fullmatch(line)
     if not found:
-        raise _unreadable(number, line, "not a whole line of a port")
-    port, own_guid, guid, far_port, width, speed = found.groups()
+        raise _Unreadable(_said(number, line, "not a whole line of a port"))
+    port, own_guid, letter, guid, far_port, far_guid, description, width, speed = found.groups()
     if int(port) in device.links or not 0 < int(port) <= device.ports:
-        raise _unreadable(number, line, f"the device of line {device.line} has {device.ports} ports, each once")
+        raise _Unreadable(_said(number, line, f"the device of line {device.line} has {device.ports} ports, each once"))
     device.links[int(port)] = Link(guid, int(far_port), Rate(width, speed), number)
     if own_guid:
         device.port_guids[int(port)] = own_guid.zfill(16)
+    kind = {"S": SWITCH, "H": HCA}.get(letter, ROUTER)
+    far[guid, int(far_port)] = _Far(kind, printable(description), far_guid and far_guid.zfill(16))
+
+
+def _restore(fabric: Fabric, far: dict[tuple[str, int], _Far], left_out: int) -> None:
+    """Ends of links whose lines were left out, and devices, from the other ends. Where more are missing, the output was cut off."""
+    found = [(guid, port, link) for guid, device in fabric.items() for port, link in device.links.items()]
+    ends = [item for item in found if item[2].guid not in fabric or item[2].port not in fabric[item[2].guid].links]
+    if len(ends) > left_out:
+        return
+    for guid, port, link in ends:
+        known = far[link.guid, link.port]
+        device = fabric.setdefault(link.guid, Device(known.kind, link.guid, known.description, 0, link.line))
+        device.ports = max(device.ports, link.port)
+        device.links.setdefault(link.port, Link(guid, port, link.rate, link.line))
+        if known.port_guid:
+            device.port_guids.setdefault(link.port, known.port_guid)
 
 
 def _see_both_ends(fabric: Fabric) -> None:
@@ -159,9 +211,11 @@ def _see_both_ends(fabric: Fabric) -> None:
                 )
 
 
-def parse_states(text: str) -> States:
-    """The ports in the output of iblinkinfo (without --line, whose lines a description can forge)."""
+def parse_states(text: str, unread: list[str] | None = None) -> States:
+    """The ports in the output of iblinkinfo (without --line, whose lines a description can forge). A line that is none costs the
+    state of its port, or of its device's, and is added to `unread`; text of other lines alone raises FabricError."""
     states: States = {}
+    odd = []
     owner = None
     for number, line in enumerate(text.split("\n"), 1):
         line = line.rstrip("\r")
@@ -173,7 +227,13 @@ def parse_states(text: str) -> States:
             _guid, port, width, speed, state, physical = found.groups()
             states[owner or found[1], int(port)] = State(state, physical, width and Rate(width.lower(), _speed(speed)))
         else:
-            raise FabricError(f"Line {number} of the output of iblinkinfo is none of its lines: {quoted(line)}. Run it without options.")
+            # What follows the first line of a device, if that is what could not be read, is not the last device's.
+            owner = owner if line[0].isspace() else None
+            odd.append(f"Line {number} of the output of iblinkinfo is none of its lines: {quoted(line)}.")
+    if odd and not states:
+        raise FabricError(f"{odd[0]} Run it without options.")
+    if unread is not None:
+        unread += odd
     return states
 
 
@@ -181,8 +241,8 @@ def _speed(text: str) -> str:
     return _GBPS.get(text.replace(" Gbps", "").strip(), UNKNOWN)
 
 
-def _unreadable(number: int, line: str, why: str) -> FabricError:
-    return FabricError(f"Line {number} of the output of ibnetdiscover cannot be read ({why}): {quoted(line)}. Run it again.")
+def _said(number: int, line: str, why: str) -> str:
+    return f"Line {number} of the output of ibnetdiscover cannot be read ({why}): {quoted(line)}."
 
 
 def printable(text: str) -> str:

@@ -54,10 +54,12 @@ def rail_name(node: str, rail: int, port: Port | None = None) -> str:
 
 def _absent(seen: Seen, nodes: list[Node], rails: int | None, spines: int | None) -> Iterator[Finding]:
     width = seen.placed.width
+    # Those may be its own.
+    nameless = " under its name" if any(port.switch in seen.layout.leaves for port in seen.placed.unnamed) else ""
     for node in nodes:
         if node.name not in seen.placed.rails:
             cables = [rail_cable(node.name, rail) for rail in range(width)]
-            yield finding("absent", f"{node.name}: none of its HCAs is in the fabric", *cables)
+            yield finding("absent", f"{node.name}: none of its HCAs is in the fabric{nameless}", *cables)
     if rails is not None and rails != width:
         yield finding("absent", f"nodes have {width} rails; {rails} are declared")
     if spines is not None and spines != len(seen.layout.spines):

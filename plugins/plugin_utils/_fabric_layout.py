@@ -19,8 +19,9 @@ from ansible_collections.onecc.cluster.plugins.plugin_utils._discovery import na
 from ansible_collections.onecc.cluster.plugins.plugin_utils._fabric import SWITCH, Fabric
 from ansible_collections.onecc.cluster.plugins.plugin_utils._fabric_nodes import Rails
 
-# A managed switch calls itself "MF0;name:MQM9700/U1".
-_MANAGED = re.compile(r"MF[0-9]+;(.+):[^:;]*")
+# A managed switch calls itself "MF0;name:MQM9700/U1". One of several chips, as in a director switch, says which it is behind the
+# model: "MF0;name:MCS8500/L01/U1", "MF0;name:Q3400_RA/U3".
+_MANAGED = re.compile(r"MF[0-9]+;(.+):([^:;/]*)((?:/[^:;]*)?)")
 
 Meets = dict[int, str]
 """The leaf, by GUID, that each rail meets."""
@@ -57,10 +58,20 @@ def layout(fabric: Fabric, rails: Rails) -> Layout:
 
 
 def _names(fabric: Fabric) -> dict[str, str]:
-    """Its description, or the GUID where that is none of its own."""
-    found = {guid: (m[1] if (m := _MANAGED.fullmatch(device.description)) else device.description) for guid, device in fabric.items()}
-    borne = Counter(found.values())
-    return {guid: name if name and borne[name] == 1 else f"0x{guid}" for guid, name in found.items()}
+    """The shortest of its names that is none of another's: of a managed switch its own, the same with its chip, or all that it
+    says; else the description, or the GUID."""
+    spellings = {guid: _spellings(device.description) for guid, device in fabric.items()}
+    borne = Counter(name for names in spellings.values() for name in dict.fromkeys(names))
+    return {guid: next((name for name in names if name and borne[name] == 1), f"0x{guid}") for guid, names in spellings.items()}
+
+
+def _spellings(description: str) -> list[str]:
+    managed = _MANAGED.fullmatch(description)
+    if not managed:
+        return [description]
+    name, _model, chip = managed.groups()
+    # The only chip of a switch is U1. Others say which they are though the rest should be dark.
+    return [*([name] if chip in ("", "/U1") else []), f"{name}{chip}", description]
 
 
 def _leaves(fabric: Fabric, nodes: Counter[str]) -> set[str]:

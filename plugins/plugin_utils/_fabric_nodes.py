@@ -20,6 +20,9 @@ _NAMED = re.compile(r"([0-9A-Za-z](?:[0-9A-Za-z._-]*[0-9A-Za-z])?)[ \t]+([A-Za-z
 # Quantum switches have an HCA inside, for SHARP: "Mellanox Technologies Aggregation Node".
 _INSIDE_A_SWITCH = re.compile(r".*Aggregation Node", re.IGNORECASE)
 
+# What a host is called before anybody named it: the kernel's default, /etc/hosts' name, and those of images and installers.
+_NOBODY = {"localhost", "localhost.localdomain", "none", "ubuntu", "debian", "rocky", "almalinux", "centos", "fedora", "archlinux"}
+
 
 class Node(NamedTuple):
     """A node that should be there. `guids` are those of its rails' HCAs or ports, in their order; None where not known."""
@@ -57,25 +60,33 @@ class Placed(NamedTuple):
 
 
 def place(fabric: Fabric, nodes: list[Node]) -> Placed:
-    """The rails of `nodes`; without any, of whatever has at least half as many HCAs as most nodes do."""
-    by_guid = {guid: (node.name, rail) for node in nodes for rail, guid in enumerate(node.guids) if guid}
+    """The rails of `nodes`; without any, of those hosts that are called as most are, and of others that are built and cabled as these."""
+    by_guid = _by_guid(nodes)
     names = _names(nodes)
     known: Rails = {}
     owned: dict[str, dict[str, list[Port]]] = {}
     others, unnamed = [], []
-    for hca, port in _ports(fabric):
+    for hca, port in _ports(fabric, names):
         if where := by_guid.get(port.guid) or by_guid.get(hca):
             known.setdefault(where[0], {})[where[1]] = port
-        elif (found := _NAMED.fullmatch(port.description)) and (not nodes or found[1].casefold() in names):
-            node = names.get(found[1].casefold(), found[1])
-            owned.setdefault(node, {}).setdefault(port.device, []).append(port)
+        elif not (found := _NAMED.fullmatch(port.description)) or found[1].casefold() in _NOBODY and found[1].casefold() not in names:
+            unnamed.append(port)
+        elif nodes and found[1].casefold() not in names:
+            others.append(port)
         else:
-            (others if found else unnamed).append(port)
+            owned.setdefault(names.get(found[1].casefold(), found[1]), {}).setdefault(port.device, []).append(port)
     # What a node itself says of its rails stands; it has no others.
     others += [port for node in known for ports in owned.pop(node, {}).values() for port in ports]
-    width = _width([*map(len, owned.values()), *(max(rails) + 1 for rails in known.values())])
+    if not nodes:
+        alike = _alike(owned)
+        others += [port for node, devices in owned.items() if node not in alike for ports in devices.values() for port in ports]
+        owned = {node: devices for node, devices in owned.items() if node in alike}
+    told = {node.name: len(node.guids) for node in nodes if node.name in known}
+    meets = {node: {port.switch for port in rails.values()} for node, rails in known.items()}
+    meets |= {node: {port.switch for ports in devices.values() for port in ports} for node, devices in owned.items()}
+    width = _width({**{node: len(devices) for node, devices in owned.items()}, **told}, meets)
     models = _models(known, owned, width)
-    rails, ambiguous = dict(known), {}
+    rails, ambiguous = {node: _as_peers(node, known, models) for node in known}, {}
     for node, devices in owned.items():
         few = not nodes and 2 * len(devices) < width
         order = {} if few else _order(tuple(devices), models)
@@ -94,18 +105,32 @@ def place(fabric: Fabric, nodes: list[Node]) -> Placed:
     return Placed(ordered, width, others, unnamed, ambiguous)
 
 
-def _ports(fabric: Fabric) -> list[tuple[str, Port]]:
+def _by_guid(nodes: list[Node]) -> dict[str, tuple[str, int]]:
+    """Node and rail by what nodes say are their GUIDs. One that two claim is nobody's: then names decide."""
+    claims: dict[str, list[tuple[str, int]]] = {}
+    for node in nodes:
+        for rail, guid in enumerate(node.guids):
+            if guid:
+                claims.setdefault(guid, []).append((node.name, rail))
+    return {guid: of[0] for guid, of in claims.items() if len(of) == 1}
+
+
+def _ports(fabric: Fabric, names: dict[str, str]) -> list[tuple[str, Port]]:
     """The ports of HCAs that are up, each with the GUID of its HCA, in the order of the switch's ports."""
-    found = []
-    for guid, hca in fabric.items():
-        if hca.kind != HCA or _INSIDE_A_SWITCH.fullmatch(hca.description):
-            continue
-        named = _NAMED.fullmatch(hca.description)
+    hcas = {guid: hca for guid, hca in fabric.items() if hca.kind == HCA and not _INSIDE_A_SWITCH.fullmatch(hca.description)}
+    called = {guid: found for guid, hca in hcas.items() if (found := _NAMED.fullmatch(hca.description))}
+    # As NCCL has it, the port is named where there are several: on any node, for on this one the others may be dead.
+    ports: dict[str, set[int]] = {}
+    for guid, found in called.items():
+        if not names or found[1].casefold() in names:
+            ports.setdefault(found[2], set()).update(hcas[guid].links)
+    found_ports = []
+    for guid, hca in hcas.items():
+        device = called[guid][2] if guid in called else ""
         for number, link in sorted(hca.links.items()):
-            # As NCCL has it: the port is named where there are several.
-            device = (named[2] if named else "") + (f":{number}" if len(hca.links) > 1 else "")
-            found.append((guid, Port(hca.port_guids.get(number, guid), hca.description, device, link.guid, link.port, link.rate)))
-    return sorted(found, key=lambda item: (item[1].switch, item[1].number))
+            name = device + (f":{number}" if len(ports.get(device, ())) > 1 or len(hca.links) > 1 else "")
+            found_ports.append((guid, Port(hca.port_guids.get(number, guid), hca.description, name, link.guid, link.port, link.rate)))
+    return sorted(found_ports, key=lambda item: (item[1].switch, item[1].number))
 
 
 def _names(nodes: Iterable[Node]) -> dict[str, str]:
@@ -118,10 +143,40 @@ def _names(nodes: Iterable[Node]) -> dict[str, str]:
     return {spelling: next(iter(of)) for spelling, of in called.items() if len(of) == 1}
 
 
-def _width(counts: list[int]) -> int:
-    """The greatest number of HCAs that at least two nodes have."""
-    having = Counter(counts)
-    return max((count for count, nodes in having.items() if nodes > 1), default=max(counts, default=0))
+def _alike(owned: dict[str, dict[str, list[Port]]]) -> set[str]:
+    """The hosts that are nodes, where nobody says so: those whose names differ from each other's by numbers alone, of the name
+    that most have; and those of another name, such as of the next rack, that have the same devices and are no fewer than two."""
+    families: dict[str, list[str]] = {}
+    for node in owned:
+        families.setdefault(re.sub("[0-9]+", "#", node.casefold()), []).append(node)
+    most = max(map(len, families.values()), default=0)
+    if most < 2:
+        return set(owned)  # names that have nothing in common
+    built = {family: _usual_devices([owned[node] for node in of]) for family, of in families.items()}
+    main = {built[family] for family, of in families.items() if len(of) == most}
+    widest = max(map(len, main))
+    return {
+        node for family, of in families.items() for node in of
+        if len(built[family]) == widest and (len(of) == most or built[family] in main)
+    }
+
+
+def _usual_devices(hosts: list[dict[str, list[Port]]]) -> tuple[str, ...]:
+    """The devices that at least half of the hosts have."""
+    having = Counter(device for devices in hosts for device in devices)
+    return tuple(sorted(device for device, number in having.items() if 2 * number >= len(hosts)))
+
+
+def _width(counts: dict[str, int], meets: dict[str, set[str]]) -> int:
+    """How many rails a node has: the greatest number that at least half of those nodes have that share a switch with one that
+    has. Of the others of its pod some are missing, of another pod a leaf; one that nobody beside it has is no rail."""
+    for count in sorted(set(counts.values()), reverse=True):
+        having = [node for node in counts if counts[node] >= count]
+        switches = set().union(*(meets[node] for node in having))
+        peers = [node for node in counts if meets[node] & switches]
+        if len(having) > 1 and 2 * len(having) >= len(peers):
+            return count
+    return max(counts.values(), default=0)
 
 
 def _models(known: Rails, owned: dict[str, dict[str, list[Port]]], width: int) -> list[tuple[str, ...]]:
@@ -129,6 +184,23 @@ def _models(known: Rails, owned: dict[str, dict[str, list[Port]]], width: int) -
     told = Counter(tuple(port.device for _rail, port in sorted(rails.items())) for rails in known.values() if len(rails) == width)
     whole = Counter(tuple(sorted(devices, key=natural)) for devices in owned.values() if len(devices) == width)
     return [model for model, _nodes in [*told.most_common(), *whole.most_common()]]
+
+
+def _as_peers(node: str, known: Rails, models: list[tuple[str, ...]]) -> dict[int, Port]:
+    """The rails that a node told, in the order of its peers where its cables say that this is the right one: a node that lost a
+    GPU may count otherwise."""
+    own = known[node]
+    model = models[0] if models else ()
+    devices = [port.device for _rail, port in sorted(own.items())]
+    if sorted(devices) != sorted(model) or len(set(model)) != len(model):
+        return own
+    usual = {model.index(port.device): port for port in own.values()}
+    others = Counter((rail, port.switch) for other, rails in known.items() if other != node for rail, port in rails.items())
+
+    def agreement(rails: dict[int, Port]) -> int:
+        return sum(others[rail, port.switch] for rail, port in rails.items())
+
+    return usual if agreement(usual) > agreement(own) else own
 
 
 def _order(devices: tuple[str, ...], models: list[tuple[str, ...]]) -> dict[str, int]:

@@ -20,7 +20,8 @@ def view(
     ibnetdiscover: str, iblinkinfo: str = "", nodes: list[Node] | None = None, rails: int | None = None, spines: int | None = None
 ) -> dict[str, Any]:
     """The view, as plugins/modules/fabric_view.py documents it. `nodes`, `rails` and `spines` are what there should be."""
-    fabric = _fabric.parse(ibnetdiscover)
+    unread: list[str] = []
+    fabric = _fabric.parse(ibnetdiscover, unread)
     if not any(device.kind == _fabric.SWITCH for device in fabric.values()):
         raise _fabric.FabricError(
             "There is no switch in the output of ibnetdiscover: the node it ran on is not connected, or those who run the fabric keep "
@@ -28,7 +29,7 @@ def view(
         )
     placed = _fabric_nodes.place(fabric, nodes or [])
     layout = _fabric_layout.layout(fabric, placed.rails)
-    seen = Seen(fabric, _fabric.parse_states(iblinkinfo), placed, layout)
+    seen = Seen(fabric, _fabric.parse_states(iblinkinfo, unread), placed, layout)
     names = layout.names
     pods = {f"pod{number}": pod for number, pod in enumerate(layout.pods, 1)}
     return {
@@ -48,6 +49,7 @@ def view(
             {"name": port.description, "guid": f"0x{port.guid}", "switch": names[port.switch], "port": port.number}
             for port in placed.others + placed.unnamed
         ],
+        "unread": unread,
         "findings": _fabric_findings.findings(seen, nodes or [], rails, spines),
     }
 

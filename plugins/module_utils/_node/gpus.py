@@ -36,3 +36,9 @@ def gpus(machine: Machine) -> list[Gpu]:
             if not machine.exists(f"{device}/physfn"):
                 found.append(Gpu(machine, address))
     return sorted(found, key=lambda gpu: pci.key(gpu.address))
+
+
+def built_with(number: int) -> int:
+    """How many GPUs a node of `number` was built with: NVIDIA's HGX, DGX and GB boards, and parts of them in virtual machines,
+    have 1, 2, 4, 8 or 16 (user guides of these), so that 7 are 8 of which one is gone."""
+    return 1 << (number - 1).bit_length() if number else 0

@@ -13,6 +13,20 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node import pci
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 DEVICES = "/sys/class/infiniband"
+# Gb/s of an adapter, which its ports share, by hca_type. That is "MT" and the PCI device id (Linux' mlx5_ib, hca_type_show();
+# the ids with their models are in mlx5_core_pci_table of mlx5/core/main.c and in pci.ids). Rates are the fastest of
+# "Supported Network Adapter Cards" in NVIDIA's WinOF-2 documentation; a card may be sold with less.
+CAPACITY = {
+    "MT4115": 100,  # ConnectX-4
+    "MT4119": 100,  # ConnectX-5
+    "MT4121": 100,  # ConnectX-5 Ex
+    "MT4123": 200,  # ConnectX-6
+    "MT4125": 200,  # ConnectX-6 Dx
+    "MT4129": 400,  # ConnectX-7
+    "MT4131": 800,  # ConnectX-8
+    "MT41686": 200,  # BlueField-2
+    "MT41692": 400,  # BlueField-3
+}
 # dev_valid_name() of Linux: what an interface may be called.
 INTERFACE = re.compile(r"[^/:\s\0]{1,15}")
 

@@ -8,11 +8,11 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node import pci, rails, rdma
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
+from ansible_collections.onecc.cluster.plugins.module_utils._node.gpus import built_with
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 # IFF_UP of Linux' if.h.
@@ -34,31 +34,42 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
 
 
 def number(machine: Machine, layout: rails.Layout, declared: dict) -> Iterator[tuple]:
-    """Missing ones, known by the declared number, else by the devices that are declared and not there, by GPUs without one
-    where others have one, by a number that does not divide that of the GPUs, or by adapters without a driver."""
+    """Missing ones, known by the declared number, else by the devices that are declared and not there, by GPUs that have fewer
+    than others, by a number that does not go with that of the GPUs, or by adapters without a driver."""
     found = len(layout.rails)
     silent = rdma.silent if declared.get("link_layer") != "Ethernet" else lambda _machine: []
     absent = [name for name in declared.get("devices") or [] if not any(rails.matches(rail.port, [name]) for rail in layout.rails)]
     should = declared.get("count")
     if should is None:
-        should = found + (len(absent) or len(layout.bare)) if found or absent else len(silent(machine))
-        if should == found and 0 < found < len(layout.gpus) and len(layout.gpus) % found:
-            should = len(layout.gpus)
+        should = found + (len(absent) or len(layout.lacking)) if found or absent else len(silent(machine))
+        if should == found and not declared.get("devices"):
+            should = complete(found, len(layout.gpus))
     if found == should:
         return
-    why = [f"no port is {name}" for name in absent] + [f"none at GPU {gpu.address}" for gpu in layout.bare]
+    why = [f"no port is {name}" for name in absent] + [
+        f"{'none' if gpu in layout.bare else 'fewer than elsewhere'} at GPU {gpu.address}" for gpu in layout.lacking
+    ]
     why += [f"the InfiniBand adapter {address} has no RDMA device (see `dmesg | grep {address}`)" for address in silent(machine)]
     if found > should:
         why = [", ".join(rail.port.name for rail in layout.rails) + "; name in `exclude` what is none"]
     yield "count", found, should, f"there are {found} and should be {should}" + "".join(f"; {text}" for text in why)
 
 
+def complete(found: int, gpus: int) -> int:
+    """How many rails there should be where nothing but numbers tells: what divides that of the GPUs is whole, and what is more,
+    but for one less than two for each GPU. Where as many GPUs are gone as rails, only peers know."""
+    built = built_with(gpus)
+    if found >= built:
+        return found + (found == 2 * built - 1 > built)
+    return found if not found or gpus % found == 0 else built_with(found)
+
+
 def each(machine: Machine, layout: rails.Layout, declared: dict) -> Iterator[tuple]:
-    """What is down, slow or narrow. Where no rate is declared, the node's other rails say what it should be."""
-    rates = Counter(rail.port.rate for rail in layout.rails if rail.port.active and rail.port.rate)
-    rate = declared.get("rate") or max(rates, key=lambda rate: (rates[rate], rate), default=0)
+    """What is down, slow or narrow. Where no rate is declared, the fastest rail of a board that can do as much says what it
+    should be, for most may be slow. All that are slow at once can be as they should: the leaf switches may not do more."""
     for rail in layout.rails:
         port, link = rail.port, pci.link(machine, rail.port.path)
+        rate = declared.get("rate") or rails.usual_rate(port, [other.port for other in layout.rails])
         if not port.active:
             said = f"{port.state or 'unknown'}, {port.phys_state or 'unknown'}"
             yield f"{port.name} state", port.state, "ACTIVE", f"{rail.label} is down ({said}): {advice(machine, port)}"

@@ -143,9 +143,49 @@ def test_types_are_compared_apart(good, odd):
     assert {item[0] for item in found(nodes, {"c": ""})} == {"c"}
 
 
+def test_a_gpu_and_its_rail_are_gone(good, tmp_path):
+    """The node cannot know, and its rails behind them have moved; its peers tell by address."""
+    machine = Sysfs(tmp_path)
+    machine.gpu_node(broken={3: {"gone": True}})
+    machine.folder.joinpath("sys/bus/pci/devices", good["gpus"][3]["address"]).unlink()
+    assert found(beside(good, gathered(machine))) == [("odd", "gpus", None, 7, 8), ("odd", "missing", "mlx5_4", None, "mlx5_4")]
+
+
+def test_a_node_whose_pci_tells_less_than_that_of_its_peers(good):
+    """One way to know a rail for all: not each node's own."""
+    odd = copy.deepcopy(good)
+    odd["rails"]["by"] = "address"
+    assert found(beside(good, odd)) == []
+
+
+def wrong_facts(good):
+    for path, value in (
+        (("rails",), None), (("rails",), []), (("rails", "by"), "mood"), (("rails", "rails"), {"a": 1}), (("rails", "rails"), [None]),
+        (("rails", "rails"), [{}] * 3), (("rails", "rails", 0, "index"), "0"), (("rails", "rails", 0, "name"), None), (("rails", "rails", 0, "rate"), "fast"),
+        (("rails", "rails", 0, "rate"), float("nan")), (("rails", "rails", 0, "width"), True), (("rails", "rails", 0, "address"), ["a"]),
+        (("rails", "rails", 0, "interface"), "\x1b]0;owned\x07"), (("rails", "rails", 0, "name"), "mlx5_0\nnode1  in state"),
+        (("gpus",), 8), (("gpus",), [8]), (("gpus", 0, "id"), {"a": 1}), ((), "text"), ((), ["list"]), ((), {}),
+    ):
+        wrong: dict = {"facts": copy.deepcopy(good)}
+        *way, last = ("facts", *path)
+        at = wrong
+        for key in way:
+            at = at[key]
+        at[last] = value
+        yield wrong["facts"]
+
+
+def test_facts_that_are_not_as_documented_cost_their_node_alone(good, odd):
+    down = odd(_0={"up": False})
+    for wrong in wrong_facts(good):
+        nodes = {"liar": wrong, "down": down, "a": good, "b": good}
+        assert [item[:2] for item in found(nodes)] == [("liar", "facts"), ("down", "down")], wrong
+        assert rail_differences(nodes)[0]["message"].isprintable()
+
+
 def test_nodes_without_facts(good, odd):
     assert found({**beside(good, odd(_0={"up": False})), "away": None})[0][0] == "odd"
-    with pytest.raises(AnsibleFilterError, match="facts of n have no rails"):
+    with pytest.raises(AnsibleFilterError, match="no facts have rails"):
         rail_differences({"n": {}})
     with pytest.raises(AnsibleFilterError, match="facts by host"):
         rail_differences([good])
@@ -164,6 +204,7 @@ def test_the_playbook(tmp_path, good, odd, check):
     (tmp_path / "play.yml").write_text(json.dumps([play]))
     hosts = {
         "n1": {"captured": good}, "n2": {"captured": good}, "n3": {"captured": slow, "onecc_instance": {"instance_type": "other"}},
+        "n0": {"captured": {"rails": "none"}},
         "n4": {"captured": odd(_3={"up": False}), "onecc_instance": {"instance_type": None}}, "n5": {"captured": slow},
     }
     (tmp_path / "hosts.json").write_text(json.dumps({"onecc_compute": {"hosts": hosts}}))
@@ -179,6 +220,6 @@ def test_the_playbook(tmp_path, good, odd, check):
     )
     assert done.returncode == 2, done.stdout + done.stderr
     failed = sorted(line.split("[")[1].split("]")[0] for line in done.stdout.splitlines() if line.startswith("fatal: ["))
-    assert failed == ["n4", "n5"], done.stdout
+    assert failed == ["n0", "n4", "n5"], done.stdout
     assert "is down (DOWN, Polling); it is up on 3 of 3 peers" in done.stdout
     assert "has 200 Gb/s; 3 of 3 peers have 400" in done.stdout

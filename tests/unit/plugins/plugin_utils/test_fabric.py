@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _fabric, _fabric_view
 from ansible_collections.onecc.cluster.plugins.plugin_utils._fabric import FabricError, Link, Rate, State
 from ansible_collections.onecc.cluster.tests.unit import fabrics
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 # As ibnetdiscover 44.0 prints it; the switch is a managed one with an HCA inside, at port 65.
@@ -101,13 +101,33 @@ def test_rates_by_what_they_carry():
     (" enhanced port 0 lid 1 lmc 0", " enhanced", 10, "end of the line"),
     ("switchguid", "ibwarn: [7] switchguid", 9, "not a line of ibnetdiscover"),
     ("\n[65]", "\n\n[65]", 13, "a port of no device"),
-    ("H-a088c20300000010\"\t\t#", "H-b83fd20300000008\"\t\t#", 25, "line 18 already"),
 ])
 def test_lines_that_cannot_be_read(old, new, line, why):
+    """What they say is said at the other end of their links too."""
     assert old in SWITCH
-    with pytest.raises(FabricError) as raised:
-        _fabric.parse(SWITCH.replace(old, new))
-    assert f"Line {line} " in raised.value.message and why in raised.value.message
+    unread: list[str] = []
+    found, whole = _fabric.parse(SWITCH.replace(old, new, 1), unread), _fabric.parse(SWITCH)
+    assert f"Line {line} " in unread[0] and why in unread[0] and len(unread) == 1
+    assert links(found) == links(whole)
+    assert {guid: (device.kind, device.description) for guid, device in found.items()} == {
+        guid: (device.kind, device.description) for guid, device in whole.items()
+    }
+
+
+def links(fabric):
+    return {(guid, port, link.guid, link.port) for guid, device in fabric.items() for port, link in device.links.items()}
+
+
+def test_a_device_that_is_described_twice():
+    """The outputs of two runs: nobody knows which one is right."""
+    with pytest.raises(FabricError, match="Line 25 .*line 18 already"):
+        _fabric.parse(SWITCH.replace("H-a088c20300000010\"\t\t#", "H-b83fd20300000008\"\t\t#"))
+
+
+def test_tabs_that_became_spaces():
+    """As in what was copied from a terminal."""
+    unread: list[str] = []
+    assert links(_fabric.parse(SWITCH.expandtabs(), unread)) == links(_fabric.parse(SWITCH)) and unread == []
 
 
 @pytest.mark.parametrize(("old", "new"), [
@@ -126,13 +146,32 @@ def test_nothing(text):
         _fabric.parse(text)
 
 
-@pytest.mark.parametrize(("text", "line"), [
-    (STATES.replace("==>", "=>"), 2), (STATES.replace("Switch: 0x", "0x"), 3), (STATES[40:], 1), ("x\n" + STATES, 1),
-    ('0xb83fd20300000000 "leaf-1"      1    1[  ] ==( 4X 106.25 Gbps Active/ LinkUp)==>  0xa088c20300000011  2  1[  ] "node-1" ( )\n', 1),
+@pytest.mark.parametrize("text", [
+    STATES.replace("==>", "=>"),
+    '0xb83fd20300000000 "leaf-1"      1    1[  ] ==( 4X 106.25 Gbps Active/ LinkUp)==>  0xa088c20300000011  2  1[  ] "node-1" ( )\n',
 ])
-def test_states_that_cannot_be_read(text, line):
-    with pytest.raises(FabricError, match=f"Line {line} of the output of iblinkinfo"):
+def test_nothing_of_iblinkinfo(text):
+    with pytest.raises(FabricError, match="Line . of the output of iblinkinfo.*without options"):
         _fabric.parse_states(text)
+
+
+STATE_LINES = STATES.rstrip("\n").split("\n")
+
+
+@pytest.mark.parametrize("number", range(len(STATE_LINES)))
+@pytest.mark.parametrize("garbage", ["x", "    1    2[  ] ==(undefined (0)           2.5 Gbps Active/  LinkUp)==>       2    1[  ] \"node-2 mlx5_1\" ( )"])
+def test_a_line_of_iblinkinfo_that_cannot_be_read(number, garbage):
+    """It costs a port's state, or those of the device that it names; no state becomes another port's."""
+    unread: list[str] = []
+    found, whole = _fabric.parse_states("\n".join([*STATE_LINES[:number], garbage, *STATE_LINES[number + 1:]]), unread), _fabric.parse_states(STATES)
+    assert found.items() < whole.items() and unread and f"Line {number + 1} " in unread[0]
+    assert len(found) == len(whole) - 1 or not (STATE_LINES[number][0].isspace() and garbage[0].isspace())
+
+
+def test_speeds_as_iblinkinfo_prints_them():
+    """mad_dump_linkspeed() and mad_dump_linkspeedext() of libibmad."""
+    printed = {"2.5": "SDR", "5.0": "DDR", "10.0": "QDR", "14.0625": "FDR", "25.78125": "EDR", "53.125": "HDR", "106.25": "NDR", "212.5": "XDR"}
+    assert {text: _fabric._speed(f"{text} Gbps") for text in printed} == printed
 
 
 HOSTILE = [
@@ -161,6 +200,19 @@ def test_output_that_was_cut_off(length):
     """Wherever it was cut, so is what it says of a link, at one of its ends. The line is named, or there is none."""
     with pytest.raises(FabricError, match=r"[Ll]ine \d+|names no device"):
         _fabric.parse(WHOLE[:length])
+
+
+LINES = WHOLE.split("\n")
+
+
+@settings(max_examples=30)
+@given(st.integers(4, len(LINES) - 2), st.sampled_from(["x", "ibwarn: [7] mad_rpc_rmpp: failed", "[1]", "[1]\t\"H-", "Switch\t64 \"S-", "\x1b[2J"]))
+def test_one_odd_line_costs_that_line(number, garbage):
+    """Whichever it is."""
+    found = _fabric_view.view("\n".join([*LINES[:number], garbage, *LINES[number + 1:]]))
+    whole = _fabric_view.view(WHOLE)
+    assert len(found.pop("unread")) == 1 and whole.pop("unread") == []
+    assert found == whole
 
 
 @given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.characters(codec="utf-8"), st.integers(0, 40)), max_size=5), st.booleans())

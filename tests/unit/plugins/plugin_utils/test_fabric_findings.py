@@ -11,6 +11,8 @@ from ansible_collections.onecc.cluster.plugins.plugin_utils import _fabric_view
 from ansible_collections.onecc.cluster.plugins.plugin_utils._fabric import FabricError
 from ansible_collections.onecc.cluster.plugins.plugin_utils._fabric_nodes import Node
 from ansible_collections.onecc.cluster.tests.unit import fabrics
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 SHAPES = {
     "three nodes": {"nodes": 3},
@@ -265,6 +267,16 @@ def test_one_node_with_more_hcas_than_others():
     assert (found["findings"], found["rails"], [other["name"] for other in found["others"]]) == ([], 8, ["node-2 mlx5_9"])
 
 
+@pytest.mark.parametrize("nodes", [None, [f"node-{number}" for number in range(1, 9)]])
+def test_two_nodes_with_an_hca_that_those_beside_them_lack(nodes):
+    """It is no rail that the others miss."""
+    fabric = fabrics.cluster(nodes=8)
+    for number in (2, 3):
+        fabric.connect((fabric.find("leaf-1-0"), 20 + number), (fabric.hca(f"node-{number} mlx5_9"), 1))
+    found = view(fabric, nodes=nodes and named(*nodes))
+    assert (found["findings"], found["rails"]) == ([], 8)
+
+
 def test_two_ports_of_an_hca_are_two_rails():
     fabric = fabrics.Fabric()
     leaves = [fabric.switch(f"leaf-{number}") for number in range(2)]
@@ -325,6 +337,148 @@ def test_names_of_switches():
     names = [switch["name"] for switch in found["switches"]]
     assert found["findings"] == [] and names[:2] == ["leaf-1-0", "leaf-1-1"]
     assert all(switch["name"] == switch["guid"] for switch in found["switches"] if switch["tier"] == "spine")
+
+
+def chassis(fabric, names):
+    for device, name in fabric.names.items():
+        if name in names:
+            fabric.names[device] = names[name]
+
+
+def test_names_of_chips_of_a_director_switch():
+    fabric = fabrics.cluster(nodes=4, rails=2, spines=2, uplinks=4)
+    chassis(fabric, {
+        "leaf-1-0": "MF0;core-1:MCS8500/L01/U1", "leaf-1-1": "MF0;core-1:MCS8500/L02/U1", "spine-1": "MF0;q:Q3400_RA/U1", "spine-2": "MF0;q:Q3400_RA/U2",
+    })
+    assert [switch["name"] for switch in view(fabric)["switches"]] == ["core-1/L01/U1", "core-1/L02/U1", "q", "q/U2"]
+
+
+def storage(fabric, name, hcas):
+    """A host with more HCAs than the fabric has rails, at the far end of the leaves."""
+    leaves = [device for device, known in fabric.names.items() if known.startswith("leaf")]
+    for number in range(hcas):
+        leaf = leaves[number % len(leaves)]
+        port = next(port for port in range(64, 0, -1) if (leaf, port) not in fabric.cables)
+        fabric.connect((leaf, port), (fabric.hca(f"{name} mlx5_{number}"), 1))
+
+
+@pytest.mark.parametrize("nodes", [None, [f"node-{number}" for number in range(1, 17)]])
+def test_storage_with_more_hcas_than_nodes(nodes):
+    fabric = fabrics.cluster(nodes=16, down=16, uplinks=16)
+    for number in range(1, 4):
+        storage(fabric, f"store-{number}", 10)
+    found = view(fabric, nodes=nodes and named(*nodes))
+    assert (found["findings"], found["rails"], len(found["nodes"]), len(found["others"])) == ([], 8, 16, 30)
+    fabric.cut(fabric.cables[fabric.find("leaf-1-3"), 2])
+    assert [fabrics.said(item) for item in view(fabric, nodes=nodes and named(*nodes))["findings"]] == [frozenset([("missing",), ("node-2", 3)])]
+
+
+def test_nodes_of_two_racks_have_names_of_their_own():
+    fabric = fabrics.cluster(nodes=8)
+    for device, name in fabric.names.items():
+        if name.startswith(("node-6 ", "node-7 ", "node-8 ")):
+            fabric.names[device] = f"rack-b-{name}"
+    found = view(fabric)
+    assert (found["findings"], len(found["nodes"])) == ([], 8)
+
+
+def dual(nodes=4, hcas=2):
+    """Adapters with two ports, each a rail."""
+    fabric = fabrics.Fabric()
+    leaves = [fabric.switch(f"leaf-{number}") for number in range(2 * hcas)]
+    for node in range(1, nodes + 1):
+        for number in range(hcas):
+            hca = fabric.hca(f"node-{node} mlx5_{number}")
+            for port in (1, 2):
+                fabric.connect((leaves[2 * number + port - 1], node), (hca, port))
+    return fabric
+
+
+@pytest.mark.parametrize("leaf", range(4))
+def test_a_dual_port_hca_with_one_cable(leaf):
+    """The port that is left keeps its name."""
+    fabric = dual()
+    fabric.cut((fabric.find(f"leaf-{leaf}"), 3))
+    for nodes in (None, named("node-1", "node-2", "node-3", "node-4")):
+        finding, = view(fabric, nodes=nodes)["findings"]
+        assert fabrics.said(finding) == frozenset([("missing",), ("node-3", leaf)])
+
+
+def test_a_node_that_calls_itself_as_nobody_does():
+    fabric = fabrics.cluster(nodes=4, rails=2)
+    for rail in (1, 2):
+        fabric.names[fabric.find(f"node-2 mlx5_{rail}")] = f"localhost mlx5_{rail}"
+    nodes = named("node-1", "node-2", "node-3", "node-4")
+    findings = view(fabric, nodes=nodes)["findings"]
+    assert [item["kind"] for item in findings] == ["absent", "unnamed", "unnamed"]
+    assert findings[0]["message"] == "node-2: none of its HCAs is in the fabric under its name"
+    assert [item["cables"][0]["port"] for item in findings[1:]] == [2, 2]
+    assert view(fabric, nodes=named("node-1", "localhost", "node-3", "node-4"))["findings"] == [], "unless a node is called so"
+
+
+def told(fabric, node, rails=8):
+    """What a node says of its rails."""
+    return tuple(f"{int(fabric.find(f'{node} mlx5_{rail + 1}')[2:], 16) + 1:016x}" for rail in range(rails))
+
+
+def test_a_node_that_counts_its_rails_otherwise():
+    """As one that lost a GPU may: its cables and its peers agree on the order."""
+    fabric = fabrics.cluster(nodes=4)
+    guids = {node: told(fabric, node) for node in ("node-1", "node-2", "node-3", "node-4")}
+    guids["node-3"] = guids["node-3"][-1:] + guids["node-3"][:-1]
+    nodes = [Node(name, (), of) for name, of in guids.items()]
+    assert view(fabric, nodes=nodes)["findings"] == []
+    fabric.swap((fabric.find("leaf-1-3"), 2), (fabric.find("leaf-1-4"), 2))
+    assert [fabrics.said(item) for item in view(fabric, nodes=nodes)["findings"]] == [frozenset([("miswired",), ("node-2", 3), ("node-2", 4)])]
+
+
+def test_a_guid_that_two_nodes_claim():
+    """It is neither's for that; its own name decides."""
+    fabric = fabrics.cluster(nodes=4)
+    nodes = [Node(name, (), told(fabric, name)) for name in ("node-1", "node-2", "node-3")]
+    nodes.append(Node("node-4", (), told(fabric, "node-1")))
+    found = view(fabric, nodes=nodes)
+    assert (found["findings"], len(found["nodes"])) == ([], 4)
+
+
+def test_a_leaf_of_the_only_pod_is_without_power():
+    """What nodes told says that there is a rail."""
+    fabric = fabrics.cluster(nodes=4)
+    nodes = [Node(name, (), told(fabric, name)) for name in ("node-1", "node-2", "node-3", "node-4")]
+    fabric.remove(fabric.find("leaf-1-7"))
+    assert messages(view(fabric, nodes=nodes)) == ["rail 7 of node-[1-4] is missing: their leaf switch is not in the fabric"]
+
+
+BUILT = {
+    "rails": lambda: fabrics.cluster(nodes=8, down=8, uplinks=8, spines=2), "pods": lambda: fabrics.cluster(nodes=20, rails=4, down=8, uplinks=8, spines=2),
+    "storage": lambda: with_storage(fabrics.cluster(nodes=8, rails=4, down=8, uplinks=8, spines=2)),
+}
+
+
+def with_storage(fabric):
+    storage(fabric, "store-1", 5)
+    storage(fabric, "store-2", 5)
+    return fabric
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from(list(BUILT)), st.sampled_from([*fabrics.KINDS, "silent node"]), st.booleans(), st.integers(0, 1000))
+def test_one_thing_broken(built, kind, declared, seed):
+    """Whatever the fabric is like, and whether nodes are declared: it is named, and nothing else."""
+    fabric, chance = BUILT[built](), random.Random(seed)
+    nodes = sorted({name.split()[0] for name in fabric.names.values() if name.startswith("node-")})
+    given_ = {"nodes": named(*nodes)} if declared else {}
+    assert view(fabric, **given_)["findings"] == []
+    if kind == "silent node":
+        silent = chance.choice(nodes[1:])
+        for device, name in list(fabric.names.items()):
+            if name.startswith(f"{silent} "):
+                fabric.remove(device)
+        assert [item["message"] for item in view(fabric, **given_)["findings"]] == [f"{silent}: none of its HCAs is in the fabric"] * declared
+        return
+    others = {end for end in fabric.cables if fabric.names[fabric.cables[end][0]].startswith("store")}
+    fault = fabrics.harm(fabric, chance, others, (kind,))
+    assert [fabrics.said(item) for item in view(fabric, **given_)["findings"]] == [fault]
 
 
 # Uplinks

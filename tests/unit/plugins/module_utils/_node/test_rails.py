@@ -177,7 +177,7 @@ def test_storage_in_a_virtual_machine_is_known_by_rate_and_board(machine):
     machine.hca("mlx5_9", "pci0000:00/0000:00:1c.0", rate=HDR)
     machine.hca("mlx5_10", "pci0000:00/0000:00:1d.0", rate=NDR, board=("MT4129", "MT_0000000892"))
     assert names(machine) == EIGHT
-    assert names(machine, exclude=["0000:00:0c.0", "mlx5_9"]) == EIGHT[1:] + ["mlx5_10"], "no board has as many as are wanted"
+    assert names(machine, exclude=["0000:00:0c.0", "mlx5_9"]) == EIGHT[1:], "storage takes no place of a rail that is gone"
 
 
 def test_the_highest_rate_of_which_there_are_enough(machine):
