@@ -90,7 +90,7 @@ def test_a_block_leaves_the_rest_alone(root):
 @pytest.mark.parametrize("kind", ["link", "folder"])
 def test_what_is_in_the_way_is_refused_before_anything_is_written(root, kind):
     (root / "f").symlink_to("elsewhere") if kind == "link" else (root / "f").mkdir()
-    with pytest.raises(Failed, match=f"{root}/f is to be a file, and is something else"):
+    with pytest.raises(Failed, match=f"{root}/f is not a regular file"):
         run({"files": [file(root / "first"), file(root / "f")]})
     assert not (root / "first").exists()
 

@@ -255,7 +255,7 @@ def test_a_limit_is_for_logins_and_services():
 
 def test_a_file_that_a_unit_reads_has_a_stamp():
     read, other = complete({"files": [{"path": "/etc/a/b.conf", "content": "", "unit": "b.service"}, {"path": "/c", "content": ""}]})["files"]
-    assert read["stamp"] == "/run/onecc/read/etc-a-b.conf" and "stamp" not in other
+    assert read["stamp"] == "/run/onecc-read/etc-a-b.conf" and "stamp" not in other
 
 
 def test_users_who_are_no_longer_declared_are_applied_too():

@@ -356,7 +356,7 @@ def test_arrays_and_mounts_by_the_checker(machine):
 def unit_file(machine: Captured, content: str = "x\n") -> dict:
     machine.write("/etc/b.conf", content)
     machine.write("/proc/stat", "cpu 1 2\nbtime 1000\nprocesses 3\n")
-    return {"path": "/etc/b.conf", "sha256": hashlib.sha256(b"x\n").hexdigest(), "unit": "b.service", "stamp": "/run/onecc/read/etc-b.conf"}
+    return {"path": "/etc/b.conf", "sha256": hashlib.sha256(b"x\n").hexdigest(), "unit": "b.service", "stamp": "/run/onecc-read/etc-b.conf"}
 
 
 @pytest.mark.parametrize(("written", "stamp", "unread"), [
