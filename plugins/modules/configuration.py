@@ -29,6 +29,12 @@ options:
         others are passed over.
     type: dict
     required: true
+  secrets:
+    description:
+      - Contents, by path, of those of the C(files) that not everybody on the node may read. They are taken out of O(resources)
+        before the module is sent, so that neither Ansible nor the node logs them; there is nothing to set here.
+    type: dict
+    default: {}
 author:
   - The onecc.cluster developers (@onecc)
 attributes:
@@ -89,6 +95,12 @@ class Wanted(NamedTuple):
     path: str
     text: str
     access: dict
+
+
+def whole(resources: dict, secrets: dict) -> dict:
+    """The resources with the contents that came apart from them."""
+    files = [{**file, "content": secrets.get(file["path"], file["content"])} for file in resources.get("files", [])]
+    return {**resources, **({"files": files} if files else {})}
 
 
 def wanted_files(machine: Machine, resources: dict) -> list[Wanted]:
@@ -211,7 +223,14 @@ def converge(module: AnsibleModule) -> dict:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"resources": {"type": "dict", "required": True}}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={
+            "resources": {"type": "dict", "required": True},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    module.params["resources"] = whole(**{field: module.params[field] for field in ("resources", "secrets")})
     with durable.turn(module, "configuration"):
         module.exit_json(**converge(module))
 

@@ -33,6 +33,7 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node import (
     storage,
 )
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import blocks
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _secrets
 from jinja2 import nodes
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
@@ -395,7 +396,7 @@ def to_check(state: dict[str, list[dict]]) -> dict[str, list[dict]]:
 def to_apply(state: dict[str, list[dict]], differences: list[dict]) -> dict[str, list[dict]]:
     """What is to be applied, by kind in the order of applying: the resources that differ, the mounts that rest on an array
     that differs, the whole set of locked packages where one differs or their provider does, and the users who are no longer
-    declared, with their access taken away."""
+    declared, with their access taken away. Contents that not everybody may read are locked (_secrets)."""
     differing = {(item["kind"], item["name"]) for item in differences}
     kinds = {kind for kind, _name in differing}
 
@@ -411,6 +412,8 @@ def to_apply(state: dict[str, list[dict]], differences: list[dict]) -> dict[str,
     if "users" in state:
         undeclared = {name for kind, name in differing if kind == "users"} - {user["name"] for user in state["users"]}
         chosen["users"] += [validate(specs.USER, {"name": name, "access": False}, "users") for name in sorted(undeclared)]
+    if "files" in chosen:
+        chosen["files"] = [_secrets.locked(file) for file in chosen["files"]]
     return {kind: items for kind, items in chosen.items() if items}
 
 
