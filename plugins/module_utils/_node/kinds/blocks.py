@@ -46,14 +46,14 @@ def blocks_of(text: str) -> list[str]:
 
 def replaced(text: str, content: str) -> str:
     """The text with one block of that content: where the first one was, else at the end. All other lines stay, line ends and all;
-    those of the block are of this system."""
+    those of the block are of this system. A mark without its other one goes, lest it makes a block of somebody's lines."""
     lines = (text if text.endswith("\n") or not text else text + "\n").split("\n")
     found = spans(lines)
     place = found[0][0] if found else len(lines) - 1
-    for begin, end in reversed(found):
-        del lines[begin:end + 1]
-    lines[place:place] = [BEGIN, *content.rstrip("\n").split("\n"), END]
-    return "\n".join(lines)
+    ours = {number for begin, end in found for number in range(begin, end + 1)}
+    ours |= {number for number, line in enumerate(lines) if line.rstrip() in (BEGIN, END)}
+    before, after = ([lines[number] for number in part if number not in ours] for part in (range(place), range(place, len(lines))))
+    return "\n".join([*before, BEGIN, *content.rstrip("\n").split("\n"), END, *after])
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:

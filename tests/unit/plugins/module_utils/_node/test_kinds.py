@@ -435,7 +435,8 @@ MARKED = "# BEGIN onecc.cluster\n10.0.0.1 a\n# END onecc.cluster\n"
     (HOSTS + MARKED, HOSTS + MARKED),
     (MARKED + HOSTS, MARKED + HOSTS),
     (MARKED.replace("10.0.0.1 a", "x\ny") + HOSTS + MARKED, MARKED + HOSTS),
-    ("# BEGIN onecc.cluster\n" + HOSTS, "# BEGIN onecc.cluster\n" + HOSTS + MARKED),  # no end: the lines are somebody's
+    ("# BEGIN onecc.cluster\n" + HOSTS, HOSTS + MARKED),  # no end: the lines are somebody's
+    ("# BEGIN onecc.cluster\n" + HOSTS + MARKED.replace("a", "b") + "# END onecc.cluster\nlast\n", HOSTS + MARKED + "last\n"),
 ])
 def test_a_block_is_put_into_a_file(before, after):
     assert blocks.replaced(before, "10.0.0.1 a\n") == after
@@ -466,9 +467,9 @@ def test_a_block_is_found_again_in_any_text(lines, ended):
     once = blocks.replaced(text, "mine\n")
     assert blocks.replaced(once, "mine\n") == once and blocks.blocks_of(once) == ["mine\n"]
     inside = {number for begin, end in blocks.spans(text.split("\n")) for number in range(begin, end + 1)}
-    others = [line for number, line in enumerate(text.split("\n")) if number not in inside and line]
+    others = [line for number, line in enumerate(text.split("\n")) if number not in inside and line.rstrip() not in ("", blocks.BEGIN, blocks.END)]
     begin, end = blocks.spans(once.split("\n"))[0]
-    assert [line for line in once.split("\n")[:begin] + once.split("\n")[end + 1:] if line] == others
+    assert [line for line in once.split("\n")[:begin] + once.split("\n")[end + 1:] if line.rstrip()] == others
 
 
 @pytest.mark.parametrize(("content", "right"), [
