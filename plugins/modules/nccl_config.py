@@ -247,6 +247,7 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node import (
     nccl_node,
     specs,
 )
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import inode_of
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.blocks import spans
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -273,7 +274,9 @@ def write(machine: Machine, changes: dict[str, tuple[str, str]]) -> None:
     for path in reversed(changes):
         before, after = changes[path]
         if before != after or nccl_files.mode(machine, path) & 0o777 != nccl_files.MODE:
-            durable.put(machine.path(path), after, durable.Access(mode=nccl_files.MODE))
+            found = inode_of(machine, path)  # what is there stays its owner's
+            access = durable.Access(found.st_uid, found.st_gid, nccl_files.MODE) if found else durable.Access(mode=nccl_files.MODE)
+            durable.put(machine.path(path), after, access)
 
 
 def obstacle(machine: Machine, changes: dict[str, tuple[str, str]]) -> str | None:
