@@ -17,7 +17,11 @@ description:
     before anything is told to read it, and nothing is marked as read before it was.
   - The role P(onecc.cluster.apply#role) calls it with the resources that M(onecc.cluster.drift) found to differ. Resources come
     complete, as C(apply) of that module's result has them.
-  - Refuses to put a file or a directory where something of another type is, before it writes anything.
+  - Refuses to put a file or a directory where something of another type is, where root cannot write (an attribute of C(chattr), a
+    read-only file system), and where a folder on the way is not root's alone, before it writes anything. A user could put a link in
+    the way there, and have root overwrite another file. A link that root made is followed.
+  - A file is replaced whole. It has its owner, group and mode from its first moment. A file that a block is in keeps its own.
+  - One run at a time changes a node. Another one waits 300 seconds, and then says which process it waited for.
 options:
   resources:
     description:
@@ -25,6 +29,12 @@ options:
         others are passed over.
     type: dict
     required: true
+  secrets:
+    description:
+      - Contents, by path, of those of the C(files) that not everybody on the node may read. They are taken out of O(resources)
+        before the module is sent, so that neither Ansible nor the node logs them; there is nothing to set here.
+    type: dict
+    default: {}
 author:
   - The onecc.cluster developers (@onecc)
 attributes:
@@ -32,7 +42,7 @@ attributes:
     description: Says what it would do.
     support: full
   diff_mode:
-    description: Shows each file before and after.
+    description: Shows each file before and after, but for those that not everybody on the node may read.
     support: full
 """
 
@@ -62,17 +72,21 @@ written:
   sample: [/etc/motd]
 """
 
-import os
-import shutil
+import grp
+import pwd
+import stat
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.onecc.cluster.plugins.module_utils._node import durable
+from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, obstacles
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import blocks
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import directories as directories_kind
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access, in_the_way, inode_of
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 PLAIN = {"owner": "root", "group": "root", "mode": "0644"}
+HIDDEN = "not shown: not everybody on the node may read it\n"
 
 
 class Wanted(NamedTuple):
@@ -81,6 +95,12 @@ class Wanted(NamedTuple):
     path: str
     text: str
     access: dict
+
+
+def whole(resources: dict, secrets: dict) -> dict:
+    """The resources with the contents that came apart from them."""
+    files = [{**file, "content": secrets.get(file["path"], file["content"])} for file in resources.get("files", [])]
+    return {**resources, **({"files": files} if files else {})}
 
 
 def wanted_files(machine: Machine, resources: dict) -> list[Wanted]:
@@ -94,16 +114,38 @@ def wanted_files(machine: Machine, resources: dict) -> list[Wanted]:
     return found
 
 
-def conflicts(machine: Machine, directories: list[dict], files: list[Wanted]) -> list[str]:
-    """What is in the way, and would be lost."""
+def objections(machine: Machine, resources: dict) -> Iterator[str]:
+    """Why it cannot all be done, looked for before anything is done."""
+    directories = resources.get("directories", [])
+    named = [item for kind in ("files", "blocks", "kernel_modules", "sysctls", "limits") for item in resources.get(kind, [])]
+    files = [path for item in named for path in obstacles.files(machine, item, set())]
+    for path in (*files, *(item["path"] for item in directories)):
+        if whose := obstacles.stranger(machine, path):
+            yield f"{path}: {whose}. Nothing is done there: declare a path whose folders are root's alone"
+            continue
+        yield from obstacles.obstacles(machine, path)
+        if path in files and (other := in_the_way(machine, path)):
+            yield other["message"]
+    for item in resources.get("blocks", []):
+        if wrong := blocks.invalid(item["content"]):
+            yield f"{item['path']}: {wrong}"
+    for item in (*directories, *resources.get("files", [])):
+        try:
+            numbers(item)
+        except KeyError as error:
+            yield f"{item['path']}: {error.args[0]}"
+    yield from (item["message"] for item in directories_kind.check(machine, directories) if item.get("refused"))
+
+
+def numbers(item: dict) -> durable.Access:
+    """A declared owner, group and mode by their numbers. Raises KeyError with a line about a name that the node does not know."""
     found = []
-    for path, is_right, what in [
-        *((item["path"], os.path.isdir, "a directory") for item in directories), *((file.path, os.path.isfile, "a file") for file in files),
-    ]:
-        real = machine.path(path)
-        if os.path.lexists(real) and (os.path.islink(real) or not is_right(real)):
-            found.append(f"{path} is to be {what}, and is something else. Nothing is done to it: move it away, or declare another path.")
-    return found
+    for field, known in (("owner", lambda name: pwd.getpwnam(name).pw_uid), ("group", lambda name: grp.getgrnam(name).gr_gid)):
+        try:
+            found.append(int(item[field]) if item[field].isdecimal() else known(item[field]))
+        except KeyError:
+            raise KeyError(f"{field} is {item[field]!r}, and the node knows no such name. Make it there first, or declare another") from None
+    return durable.Access(*found, int(item["mode"], 8))
 
 
 class Node:
@@ -121,36 +163,27 @@ class Node:
             self.module.fail_json(msg=f"{' '.join(argv)} failed: {(stderr or stdout).strip()}", written=self.written)
 
     def directory(self, item: dict) -> None:
-        exists = os.path.isdir(item["path"])
-        differs = not exists or bool(list(check_access("directory", item["path"], os.lstat(item["path"]), item)))
-        if differs and not self.module.check_mode:
-            os.makedirs(item["path"], exist_ok=True)
-            self.access(item["path"], item)
-            durable.flush(os.path.dirname(item["path"]))
-        if differs:
-            self.note(item["path"], "" if not exists else "with another owner, group or mode\n", "as declared\n")
-
-    def file(self, file: Wanted) -> None:
-        before = self.machine.text(file.path, "surrogateescape")
-        access = bool(before is not None and file.access and list(check_access("file", file.path, os.lstat(file.path), file.access)))
-        if before == file.text and not access:
+        inode = inode_of(self.machine, item["path"])
+        if inode and not list(check_access("directory", item["path"], inode, item)):
             return
         if not self.module.check_mode:
-            if before != file.text:
-                durable.write(file.path, file.text, 0o600 if file.access else 0o644)
-            if file.access:
-                self.access(file.path, file.access)
-        self.note(file.path, before or "", file.text)
+            durable.directory(item["path"], numbers(item))
+        self.note(item["path"], "with another owner, group or mode\n" if inode else "", "as declared\n")
 
-    def access(self, path: str, item: dict) -> None:
-        try:
-            for field in ("owner", "group"):
-                name = item[field]
-                shutil.chown(path, **{"user" if field == "owner" else field: int(name) if name.isdecimal() else name})
-        except LookupError:
-            self.module.fail_json(msg=f"{path}: {field} is {name!r}, and the node knows no such name", written=self.written)
-        os.chmod(path, int(item["mode"], 8))
-        durable.flush(path)
+    def file(self, file: Wanted) -> None:
+        before, inode = self.machine.text(file.path, "surrogateescape"), inode_of(self.machine, file.path)
+        if before == file.text and not list(check_access("file", file.path, inode, file.access)):
+            return
+        if not self.module.check_mode and file.access:
+            durable.put(file.path, file.text, numbers(file.access))
+        elif not self.module.check_mode:
+            durable.write(file.path, file.text, 0o644)
+        modes = [int(file.access["mode"], 8)] if file.access else []
+        modes += [stat.S_IMODE(inode.st_mode)] if inode else []
+        if all(mode & 0o004 for mode in modes):
+            self.note(file.path, before or "", file.text)
+        else:
+            self.note(file.path, HIDDEN if inode else "", HIDDEN)
 
     def note(self, path: str, before: str, after: str) -> None:
         self.written.append(path)
@@ -175,12 +208,11 @@ class Node:
 def converge(module: AnsibleModule) -> dict:
     """Mends what differs, and returns the module's result."""
     node, resources = Node(module), module.params["resources"]
-    directories, files = resources.get("directories", []), wanted_files(node.machine, resources)
-    if wrong := conflicts(node.machine, directories, files):
-        module.fail_json(msg="\n".join(wrong))
-    for item in directories:
+    if wrong := list(objections(node.machine, resources)):
+        module.fail_json(msg="\n".join(["Nothing was changed.", *wrong]))
+    for item in resources.get("directories", []):
         node.directory(item)
-    for file in files:
+    for file in wanted_files(node.machine, resources):
         node.file(file)
     effective = any(resources.get(kind) for kind in ("kernel_modules", "sysctls", "limits")) or any(
         item.get("unit") for item in resources.get("files", [])
@@ -191,8 +223,15 @@ def converge(module: AnsibleModule) -> dict:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"resources": {"type": "dict", "required": True}}, supports_check_mode=True)
-    with durable.locked("configuration"):
+    module = AnsibleModule(
+        argument_spec={
+            "resources": {"type": "dict", "required": True},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    module.params["resources"] = whole(**{field: module.params[field] for field in ("resources", "secrets")})
+    with durable.turn(module, "configuration"):
         module.exit_json(**converge(module))
 
 

@@ -160,10 +160,8 @@ def mount(module: AnsibleModule, machine: Machine, wanted: dict, source: str, fi
     """Writes the unit where it differs, and mounts, or takes over changed options."""
     path, unit = wanted["path"], mount_units.unit_name(wanted["path"])
     mounted = mount_units.top(machine, path)
-    if not mounted:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        if not os.path.isdir(path):
-            os.mkdir(path, BARE_MOUNT_POINT_MODE)
+    if not mounted and not os.path.isdir(path):
+        durable.directory(path, durable.Access(mode=BARE_MOUNT_POINT_MODE))
     durable.write(f"{mount_units.UNITS}/{unit}", mount_units.unit_text(wanted, source), 0o644)
     fstab = machine.text("/etc/fstab", "surrogateescape") or ""
     if lines := mount_units.fstab_lines(fstab, path):
@@ -177,31 +175,26 @@ def mount(module: AnsibleModule, machine: Machine, wanted: dict, source: str, fi
         systemctl(module, "reload", unit)
 
 
-def access(module: AnsibleModule) -> tuple[int, int]:
-    """The numbers of the declared owner and group."""
+def access(module: AnsibleModule) -> durable.Access:
+    """The declared owner, group and mode by their numbers."""
     params = module.params
     try:
         owner = _number(params["owner"], lambda name: pwd.getpwnam(name).pw_uid)
-        return owner, _number(params["group"], lambda name: grp.getgrnam(name).gr_gid)
+        group = _number(params["group"], lambda name: grp.getgrnam(name).gr_gid)
     except KeyError:
         names = " or ".join(f"{field} {params[field]!r}" for field in ("owner", "group") if params[field])
         module.fail_json(msg=f"mount {params['path']}: the node does not know the {names}. Make it there first, or declare another")
+    return durable.Access(owner, group, int(params["mode"], 8) if params["mode"] else None)
 
 
-def set_access(module: AnsibleModule, owner: int, group: int) -> None:
-    """Gives what is now at the path to them, with the declared mode."""
-    path, mode = module.params["path"], module.params["mode"]
-    if owner == group == -1 and not mode:
+def set_access(module: AnsibleModule, wanted: durable.Access) -> None:
+    """Gives it to the directory that is now at the path, and waits until it is on the disk."""
+    path = module.params["path"]
+    if wanted == durable.Access():
         return
-
-    def change() -> None:
-        os.chown(path, owner, group)
-        if mode:
-            os.chmod(path, int(mode, 8))
-        durable.flush(path)  # a power loss right after this run would else bring the old ones back
-
     try:
-        patience.within(mount_units.MOUNT_SECONDS, change)  # the server of a file system may go away under way
+        # The server of a file system may go away under way.
+        patience.within(mount_units.MOUNT_SECONDS, lambda: durable.directory(path, wanted))
     except TimeoutError:
         module.fail_json(msg=f"mount {path}: it is mounted, and does not answer, so owner, group and mode may not be as declared. Is its server up?")
     except OSError as error:
@@ -226,15 +219,15 @@ def converge(module: AnsibleModule) -> dict:
         module.fail_json(msg=f"mount {params['path']}: it is not a directory", differences=differences)
     if differences and not module.check_mode:
         wanted = mount_units.detected(machine, params)  # before fstab changes
-        owner, group = access(module)
+        access_ = access(module)
         rests_on = mount_units.target(machine, wanted)
         if rests_on.directory:
-            os.makedirs(params["path"], exist_ok=True)
+            durable.directory(params["path"], access_)
         elif rests_on.source:
             mount(module, machine, wanted, rests_on.source, {item["field"] for item in differences})
         else:
             module.fail_json(msg=f"mount {params['path']}: the array {params['array']['name']} has no file system yet.")
-        set_access(module, owner, group)
+        set_access(module, access_)
     return mended(differences)
 
 
@@ -249,7 +242,7 @@ def main() -> None:
         module.fail_json(msg=wrong)
     if module.params["array"] and (wrong := storage.invalid(module.params["array"])):
         module.fail_json(msg=f"array: {wrong}")
-    with durable.locked("mount"):
+    with durable.turn(module, "mount"):
         module.exit_json(**converge(module))
 
 

@@ -244,13 +244,13 @@ exists:
   type: bool
 """
 
-import contextlib
 import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_declared, nccl_findings, nccl_lint, nccl_node
 from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, gpudirect, nccl_conf, nccl_files, specs
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import inode_of
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.blocks import spans
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -276,12 +276,10 @@ def write(machine: Machine, changes: dict[str, tuple[str, str]]) -> None:
     """Writes what differs, the file that NCCL reads last, and lets everybody read it."""
     for path in reversed(changes):
         before, after = changes[path]
-        real = machine.path(path)
-        if before != after:
-            durable.write(real, after, nccl_files.MODE)
-        if nccl_files.mode(machine, path) & 0o777 != nccl_files.MODE:
-            os.chmod(real, nccl_files.MODE)
-            durable.flush(real)
+        if before != after or nccl_files.mode(machine, path) & 0o777 != nccl_files.MODE:
+            found = inode_of(machine, path)  # what is there stays its owner's
+            access = durable.Access(found.st_uid, found.st_gid, nccl_files.MODE) if found else durable.Access(mode=nccl_files.MODE)
+            durable.put(machine.path(path), after, access)
 
 
 def obstacle(machine: Machine, changes: dict[str, tuple[str, str]]) -> str | None:
@@ -329,7 +327,7 @@ def known(machine: Machine, declared: dict, lines: list[nccl_conf.Line], version
 def looked_at(machine: Machine, declared: dict, text: str | None, version: tuple[int, int] | None) -> dict:
     """What is found in the file, and what is set."""
     path = declared["path"]
-    data = machine.data(path) if text is None else text.encode("utf-8", "surrogateescape")
+    data = nccl_node.content(machine, path) if text is None else text.encode("utf-8", "surrogateescape")
     lines = nccl_conf.parse(data or b"")
     node, before = known(machine, declared, lines, version), nccl_node.before(machine, path)
     inside = {number for begin, end in spans((data or b"").decode("utf-8", "surrogateescape").split("\n")) for number in range(begin + 1, end + 2)}
@@ -357,13 +355,13 @@ def run(module: AnsibleModule) -> dict:
     text = None
     if declared["settings"] or any(declared[field] is not None for field in ("rails", "address", "topology", "profile")):
         # Whoever only looks need not be root.
-        with contextlib.nullcontext() if module.check_mode else durable.locked("nccl_config"):
+        with durable.turn(module, "nccl_config"):
             result, text = converge(module, machine, declared, version)
     elif not machine.exists(declared["path"]) and declared["path"] != nccl_conf.PATH:
         module.fail_json(msg=f"path is {declared['path']!r}, and there is no such file")
     elif not machine.exists(declared["path"]):
         module.warn(f"There is no {declared['path']}, which NCCL does without. Nothing was looked at.")
-    elif machine.data(declared["path"]) is None:
+    elif nccl_node.content(machine, declared["path"]) is None:
         module.fail_json(msg=f"{declared['path']} cannot be read. Become root, or see whether it is a file")
     result.update(looked_at(machine, declared, text, version))
     if refused := [item["message"] for item in result["differences"] if item.get("refused")]:

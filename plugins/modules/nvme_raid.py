@@ -253,7 +253,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     if wrong := validate(module.params):
         module.fail_json(msg=wrong)
-    with durable.locked("nvme_raid"):
+    with durable.turn(module, "nvme_raid"):
         module.exit_json(**converge(module))
 
 

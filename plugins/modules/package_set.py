@@ -432,7 +432,7 @@ def main() -> None:
     package_sets.complete(module.params["packages"])
     if wrong := invalid(module.params):
         module.fail_json(msg=f"package set: {wrong}. Nothing was changed")
-    with durable.locked("package_set"):
+    with durable.turn(module, "package_set"):
         module.exit_json(**converge(module))
 
 

@@ -80,9 +80,6 @@ differences:
   elements: dict
 """
 
-import contextlib
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, durable, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import mended
@@ -143,10 +140,8 @@ class Access:
         """The file with that text, or no file."""
         if text:
             durable.write(path, text, mode)
-            return
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-            durable.flush(os.path.dirname(path))
+        else:
+            durable.remove(path)
 
 
 def converge(module: AnsibleModule) -> dict:
@@ -168,7 +163,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=specs.USER, supports_check_mode=True)
     if wrong := accounts.invalid(module.params):
         module.fail_json(msg=wrong)
-    with durable.locked("user_access"):
+    with durable.turn(module, "user_access"):
         module.exit_json(**converge(module))
 
 

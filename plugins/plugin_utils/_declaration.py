@@ -32,6 +32,8 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node import (
     specs,
     storage,
 )
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import blocks
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _secrets
 from jinja2 import nodes
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
@@ -254,12 +256,16 @@ def complete(state: Any, folder: pathlib.Path | None = None, variables: Mapping[
     checked = {kind: resources for kind, resources in given.items() if resources or kind in _MEANT_WHEN_EMPTY}
     for file in checked.get("files", []):
         _content(file, folder, variables or {})
+    for directory in checked.get("directories", []):
+        _below(directory, [item["path"] for kind in ("files", "blocks", "directories") for item in checked.get(kind, [])])
     for mount in checked.get("mounts", []):
         _source(mount, checked.get("arrays", []))
     for limit in checked.get("limits", []):
         _limit(limit)
     for block in checked.get("blocks", []):
         block["content"] = block["content"].rstrip("\n") + "\n"
+        if wrong := blocks.invalid(block["content"]):
+            raise DeclarationError(f"blocks, {block['path']}: {wrong}.")
         block["sha256"] = hashlib.sha256(block["content"].encode()).hexdigest()
     for config in checked.get("nccl_configs", []):
         _rails(config, checked.get("rails", []))
@@ -341,8 +347,21 @@ def _content(file: dict, folder: pathlib.Path | None, variables: Mapping[str, An
         file["content"] = _template(folder / "templates" / file["template"]).render(variables)
     file["sha256"] = hashlib.sha256(file["content"].encode()).hexdigest()
     if file["unit"]:
-        # Below /run, which a boot empties.
-        file["stamp"] = "/run/onecc/read/" + file["path"].strip("/").replace("/", "-")
+        # Below /run, which a boot empties; not in /run/onecc, where only root may look.
+        file["stamp"] = "/run/onecc-read/" + file["path"].strip("/").replace("/", "-")
+
+
+def _below(directory: dict, paths: list[str]) -> None:
+    """Refuses what is declared in a directory that others than root write in: the node would not go through it (durable.walk)."""
+    mode = int(directory["mode"], 8)
+    others = mode & 0o002 or mode & 0o020 and directory["group"] not in ("root", "0")
+    if directory["owner"] in ("root", "0") and (not others or mode & 0o1000):
+        return
+    if inside := [path for path in paths if path.startswith(directory["path"].rstrip("/") + "/")]:
+        raise DeclarationError(
+            f"directories, {directory['path']}: owner {directory['owner']}, group {directory['group']} and mode {directory['mode']} let others "
+            f"than root put links there, and root is to write {inside[0]}. Declare it in a directory that is root's alone."
+        )
 
 
 def _source(mount: dict, arrays: list[dict]) -> None:
@@ -377,7 +396,7 @@ def to_check(state: dict[str, list[dict]]) -> dict[str, list[dict]]:
 def to_apply(state: dict[str, list[dict]], differences: list[dict]) -> dict[str, list[dict]]:
     """What is to be applied, by kind in the order of applying: the resources that differ, the mounts that rest on an array
     that differs, the whole set of locked packages where one differs or their provider does, and the users who are no longer
-    declared, with their access taken away."""
+    declared, with their access taken away. Contents that not everybody may read are locked (_secrets)."""
     differing = {(item["kind"], item["name"]) for item in differences}
     kinds = {kind for kind, _name in differing}
 
@@ -393,6 +412,8 @@ def to_apply(state: dict[str, list[dict]], differences: list[dict]) -> dict[str,
     if "users" in state:
         undeclared = {name for kind, name in differing if kind == "users"} - {user["name"] for user in state["users"]}
         chosen["users"] += [validate(specs.USER, {"name": name, "access": False}, "users") for name in sorted(undeclared)]
+    if "files" in chosen:
+        chosen["files"] = [_secrets.locked(file) for file in chosen["files"]]
     return {kind: items for kind, items in chosen.items() if items}
 
 

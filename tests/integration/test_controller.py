@@ -31,8 +31,8 @@ MOMENTS = [
 FEW = 1
 
 BUILT = "findmnt -n -o FSTYPE /scratch; cat /sys/block/$(basename $(readlink -f /dev/md/scratch))/md/raid_disks"
-# What a task has while it runs: processes, the folders of a module, and the files that durable.write() renames.
-LEFT = "pgrep --full BECOME-SUCCESS- || true; ls -d /tmp/ansible_* /root/.ansible/tmp/* /etc/*.new /var/lib/onecc/*/*.new 2>/dev/null || true"
+# What a task has while it runs: processes, the folders of a module, and the files that durable renames.
+LEFT = "pgrep --full BECOME-SUCCESS- || true; ls -d /tmp/ansible_* /root/.ansible/tmp/* /etc/.onecc-* /var/lib/onecc/*/.onecc-* 2>/dev/null || true"
 
 # Looks like a task of another controller's: sudo, and the shell of root.
 TASK = """

@@ -12,6 +12,7 @@ import re
 
 from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_devices, nccl_findings, nccl_lint
 from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, network, specs
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import blocks
 
 CONFIG = {
     "path": {"type": "str", "default": nccl_conf.PATH},
@@ -44,6 +45,8 @@ def invalid(declared: dict) -> str | None:
     for item in declared["settings"]:
         if not re.fullmatch(r"[^\x00-\x1f\x7f]+", item["reason"]) or "\n" in item["name"] + item["value"]:
             return f"settings, {item['name']}: name, value and reason are a line each, and the reason is not empty"
+        if wrong := blocks.invalid(nccl_conf.render([item])):
+            return f"settings, {item['name']}: {wrong}"
     found = objections(declared, nccl_conf.render(declared["settings"]), nccl_findings.Node())
     return f"settings: {'; '.join(found)}" if found else None
 

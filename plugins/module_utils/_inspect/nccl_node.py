@@ -13,8 +13,8 @@ import shlex
 from collections.abc import Iterator
 
 from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_findings import Assignment, Device, Node
-from ansible_collections.onecc.cluster.plugins.module_utils._node import dpkg, nccl_conf, patience, rdma
-from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import SERVER_TIMEOUT, Machine
+from ansible_collections.onecc.cluster.plugins.module_utils._node import dpkg, nccl_conf, obstacles, rdma
+from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 # Where NVIDIA's packages, distributions and builds by hand put the library; and where pip puts its metadata.
 LIBRARIES = (
@@ -27,6 +27,8 @@ WHEELS = ("/usr/lib/python3/dist-packages", "/usr/local/lib/python3.10/dist-pack
 MANAGERS = ("/usr/lib/systemd/system.conf.d", "/run/systemd/system.conf.d", "/etc/systemd/system.conf.d")
 # Of accounts that people have; login.defs(5), UID_MIN and UID_MAX of Debian and Ubuntu.
 PEOPLE = range(1000, 60000)
+# Of a user's file. NCCL has some 200 variables, and none longer than 2 KiB with its value.
+MOST_BYTES = 1 << 19
 
 
 def node(machine: Machine, path: str, lines: list[nccl_conf.Line], version: tuple[int, int] | None = None) -> Node:
@@ -72,10 +74,29 @@ def before(machine: Machine, path: str) -> list[Assignment]:
     for item in environment:
         if item.name == "NCCL_CONF_FILE":
             found += _file(item.value, machine.data(item.value) or b"", item.for_whom)
-    for user, home in _homes(machine):
+    return found + list(_of_users(machine))
+
+
+def content(machine: Machine, path: str) -> bytes | None:
+    """A file's bytes, None where they cannot be read. In a user's folder it is read as that user, for it may be a link to another's."""
+    why = obstacles.stranger(machine, path)
+    if why is None or why.stranger is None:
+        return machine.data(path)
+    try:
+        return machine.data_of(*why.stranger, path, MOST_BYTES)
+    except TimeoutError:
+        return None
+
+
+def _of_users(machine: Machine) -> Iterator[Assignment]:
+    """What users' own files set. Homes may be on a server that is gone: no other user is asked once one has not answered."""
+    for name, home, user, group in _homes(machine):
         file = f"{home.rstrip('/')}/.nccl.conf"
-        found += _file(file, _guarded(machine, file), f"jobs of {user}")
-    return found
+        try:
+            data = machine.data_of(user, group, file, MOST_BYTES)
+        except TimeoutError:
+            return
+        yield from _file(file, data or b"", f"jobs of {name}")
 
 
 def _file(file: str, data: bytes, for_whom: str | None) -> list[Assignment]:
@@ -114,17 +135,11 @@ def _assignments(file: str, number: int, line: str, for_whom: str) -> Iterator[A
             yield Assignment(file, number, name, value, for_whom)
 
 
-def _homes(machine: Machine) -> Iterator[tuple[str, str]]:
-    """Names and home directories of root and of people. passwd(5)."""
+def _homes(machine: Machine) -> Iterator[tuple[str, str, int, int]]:
+    """Names, home directories and the numbers of root and of people, and of their groups. passwd(5)."""
     for line in (machine.text("/etc/passwd") or "").splitlines():
         fields = line.split(":")
-        if len(fields) == 7 and fields[2].isdecimal() and (fields[2] == "0" or int(fields[2]) in PEOPLE) and fields[5].startswith("/"):
-            yield fields[0], fields[5]
-
-
-def _guarded(machine: Machine, file: str) -> bytes:
-    """A file that may lie on a server that is gone."""
-    try:
-        return patience.within(SERVER_TIMEOUT, lambda: (machine.data(file) or b"").decode("latin-1")).encode("latin-1")
-    except OSError:
-        return b""
+        if len(fields) != 7 or not fields[2].isdecimal() or not fields[3].isdecimal() or not fields[5].startswith("/"):
+            continue
+        if fields[2] == "0" or int(fields[2]) in PEOPLE:
+            yield fields[0], fields[5], int(fields[2]), int(fields[3])

@@ -74,7 +74,8 @@ def managed(machine: Machine) -> set[str]:
     members = [group[3].split(",") for group in _fields(machine, "/etc/group") if group[0] == GROUP]
     made = {name for name in sum(members, []) if name and not getattr(account(machine, name), "expired", True)}
     sudoers = {name[len(GROUP) + 1:] for name in machine.names(SUDOERS) if name.startswith(f"{GROUP}-")}
-    return made | set(machine.names(KEYS)) | sudoers
+    # What an administrator or an editor put there (README, ada~, .ada.swp) gives nobody access: no user has such a name.
+    return made | {name for name in (*machine.names(KEYS), *sudoers) if re.fullmatch(specs.USER_NAME, name)}
 
 
 def keys_text(user: dict) -> str:

@@ -8,8 +8,12 @@
 from __future__ import annotations
 
 import importlib
+import types
+from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+from ansible_collections.onecc.cluster.plugins.module_utils._node import obstacles
+from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
+from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine, TooLarge
 
 NODE = "ansible_collections.onecc.cluster.plugins.module_utils._node."
 
@@ -23,5 +27,30 @@ def check(machine: Machine, state: dict[str, list[dict]]) -> list[dict]:
             resources = importlib.import_module(NODE + "presence").here(machine, resources)
             if not resources:
                 continue
-        found += [{"kind": kind, **item} for item in module.check(machine, resources)]
+        found += [{"kind": kind, **item} for item in compare(machine, module, resources)]
     return found
+
+
+def compare(machine: Machine, module: types.ModuleType, resources: list[dict]) -> Iterator[dict]:
+    """The differences of the resources of a kind, and why those that a run would mend cannot be."""
+    own, found = [], []
+    for resource in resources:
+        # A kind that says itself which files it writes has none where a user could have a say.
+        declared = [] if hasattr(module, "files") else obstacles.files(machine, resource, set())
+        refused = [f"{path}: {why}" for path in declared if (why := obstacles.stranger(machine, path))]
+        found += [unwritable(resource, why) for why in refused]
+        own += [] if refused else [resource]
+    try:
+        found.extend(module.check(machine, own))
+    except TooLarge as error:
+        found.append(difference(error.filename, "size", None, None, f"{error.filename}: {error.strerror}, which is not read", refused=True))
+    yield from found
+    for resource in own:
+        name = resource.get("name") or resource.get("path")
+        fields = {item["field"] for item in found if item["name"] == name and not item.get("refused")}
+        for path in getattr(module, "files", obstacles.files)(machine, resource, fields) if fields else ():
+            yield from (unwritable(resource, why) for why in obstacles.obstacles(machine, path))
+
+
+def unwritable(resource: dict, why: str) -> dict:
+    return difference(resource.get("name") or resource.get("path"), obstacles.FIELD, False, True, why, refused=True)

@@ -7,9 +7,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import stat
 import subprocess
+from typing import BinaryIO
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node import patience
 
@@ -19,6 +22,15 @@ COMMAND_TIMEOUT = 60
 # A server in the same region answers in milliseconds, and one that restarts a service in a second or two. Well below the
 # above, so that a node with several dead servers still says so in time.
 SERVER_TIMEOUT = 5
+# No file that is read here is larger than dpkg's status: 2 KB for each of some 5,000 packages at most. Several times that.
+MOST_BYTES = 64 << 20
+
+
+class TooLarge(OSError):
+    """A file that no check reads: `filename` says which."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(errno.EFBIG, f"larger than {MOST_BYTES >> 20} MiB", name)
 
 
 class Completed:
@@ -62,14 +74,46 @@ class Machine:
         data = self.data(name)
         return None if data is None else data.decode("utf-8", errors)
 
-    def data(self, name: str, offset: int = 0, size: int = -1) -> bytes | None:
-        """A file's bytes, or `size` of them from `offset` on; None where they cannot be read."""
+    def data(self, name: str, offset: int = 0, size: int = -1, follow: bool = True) -> bytes | None:
+        """A file's bytes, or `size` of them from `offset` on; None where they cannot be read. Raises TooLarge.
+
+        Never waits: what is no regular file (a FIFO, a terminal, /dev/zero) is not even opened, which could do something. Those
+        of /proc and /sys are regular. Of a block device a piece can be read.
+        """
         try:
-            with open(self.path(name), "rb", buffering=0) as file:
-                file.seek(offset)
-                return file.read(size)
+            place = os.open(self.path(name), os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
         except OSError:
             return None
+        try:
+            mode = os.fstat(place).st_mode
+            if not stat.S_ISREG(mode) and not (stat.S_ISBLK(mode) and size >= 0):
+                return None
+            with open(f"/proc/self/fd/{place}", "rb", buffering=0, opener=_without_waiting) as file:
+                file.seek(offset)
+                return _bounded(file, name) if size < 0 else file.read(size)
+        except TooLarge:
+            raise
+        except OSError:
+            return None
+        finally:
+            os.close(place)
+
+    def data_of(self, user: int, group: int, name: str, most: int) -> bytes | None:
+        """The first bytes of a file that belongs to a user, as that user reads it, and not through a link in its place.
+
+        None where it cannot be read. Raises TimeoutError where it is on a server that does not answer. (Captured trees have no users.)
+        """
+        def read() -> str | None:
+            data = self.data(name, 0, most, follow=False)
+            return None if data is None else data.decode("latin-1")
+
+        try:
+            found = patience.within(SERVER_TIMEOUT, read, (user, group) if os.geteuid() == 0 and self.root == "/" else None)
+        except TimeoutError:
+            raise
+        except OSError:
+            return None
+        return None if found is None else found.encode("latin-1")
 
     def attribute(self, name: str) -> str:
         """An attribute in /sys without its line end, empty where there is none."""
@@ -115,3 +159,18 @@ class Machine:
         except subprocess.TimeoutExpired:
             return Completed(124, "", f"{argv[0]}: no answer in {COMMAND_TIMEOUT} s")
         return Completed(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _bounded(file: BinaryIO, name: str) -> bytes:
+    """All of a file. Files in /proc and /sys do not say their size, and some give a page at a time."""
+    parts, left = [], MOST_BYTES
+    while part := file.read(min(left, 1 << 16) or 1):
+        left -= len(part)
+        if left < 0:
+            raise TooLarge(name)
+        parts.append(part)
+    return b"".join(parts)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node import block, specs, storage
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access, in_the_way, inode_of, systems_own
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 UNITS = "/etc/systemd/system"
@@ -268,11 +268,26 @@ def _has(mounted: block.Mounted, option: str) -> bool:
 
 
 def _directory(machine: Machine, mount: dict) -> Iterator[dict]:
-    path = mount["path"]
-    if not os.path.isdir(machine.path(path)):
+    """What takes the place of a mount where no drive is spare. A directory that holds anything is somebody's, and stays as it is."""
+    path, inode = mount["path"], inode_of(machine, mount["path"])
+    if inode is None:
         yield difference(path, "exists", False, True, f"mount {path}: there is no spare drive, and no directory {path} either")
-    else:
-        yield from check_access("directory", path, os.stat(machine.path(path)), mount)
+        return
+    if other := in_the_way(machine, path, directory=True):
+        yield other
+        return
+    found = list(check_access("mount", path, inode, mount))
+    if not found:
+        return
+    why = systems_own(path) or (f"{path} holds {machine.names(path)[0]!r}" if machine.names(path) else None)
+    if why:
+        now = "; ".join(item["message"] for item in found)
+        yield difference(
+            path, "empty", False, True, f"{now}. There is no spare drive, and {why}: it stays as it is. Declare another path, or it as it is",
+            refused=True,
+        )
+        return
+    yield from found
 
 
 def _unit(machine: Machine, mount: dict, source: str) -> Iterator[dict]:

@@ -17,8 +17,10 @@ from collections.abc import Callable
 from typing import Any
 
 
-def within(seconds: float, ask: Callable[[], Any]) -> Any:
+def within(seconds: float, ask: Callable[[], Any], user: tuple[int, int] | None = None) -> Any:
     """What `ask` returns, fit for JSON. Raises TimeoutError when it takes longer, and the OSError that it raises.
+
+    With the numbers of a user and a group, root asks with the rights of those, and no other groups.
 
     A system call that waits for a server may not end even when its process is killed, so it is made in a process of its
     own, which is then left behind. That one holds none of our files: a session ends only when its output is closed.
@@ -26,7 +28,7 @@ def within(seconds: float, ask: Callable[[], Any]) -> Any:
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
-        _answer(writer, ask)
+        _answer(writer, ask, user)
     os.close(writer)
     try:
         answer = _read(reader, time.monotonic() + seconds)
@@ -44,7 +46,7 @@ def within(seconds: float, ask: Callable[[], Any]) -> Any:
     return value
 
 
-def _answer(writer: int, ask: Callable[[], Any]) -> None:
+def _answer(writer: int, ask: Callable[[], Any], user: tuple[int, int] | None) -> None:
     """The child's part."""
     try:
         os.dup2(writer, 3)
@@ -53,6 +55,11 @@ def _answer(writer: int, ask: Callable[[], Any]) -> None:
             os.dup2(null, descriptor)
         os.closerange(4, 4096)
         try:
+            if user:
+                # The real user stays root, so that the user cannot send the child signals.
+                os.setgroups([])
+                os.setegid(user[1])
+                os.seteuid(user[0])
             answer = ["value", ask()]
         except OSError as error:
             answer = ["error", [error.errno or 5, error.strerror or str(error)]]

@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable
 
+from ansible_collections.onecc.cluster.plugins.module_utils._node import obstacles
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 # ID and VERSION_ID of os-release(5). Lambda's images are Ubuntu's; the collection is tested on Debian 12.
@@ -35,8 +36,9 @@ QUIET_SECONDS = 3.0
 
 # What Ansible lets a command print once it has become root (BecomeBase._build_success_command): a random word of each task.
 TASK = re.compile(r"BECOME-SUCCESS-[a-z]+")
-# A head node may be a controller: ssh there has the same word on its command line, and is no task of that node.
-TASK_PROGRAMS = ("sudo", "sh", "bash", "dash")
+# The shells of root that a task starts in. A head node may be a controller: ssh there has the same word on its command line, and is
+# no task of that node. Nor is sudo one, which any user can start: where it lets the task become root, root's shell is there too.
+TASK_PROGRAMS = ("sh", "bash", "dash")
 # A comparison changes nothing, and two may run at once. Part of the command that starts one (_payload.COMMAND).
 COMPARISON = "exec(zlib.decompress(sys.stdin.buffer.read("
 
@@ -68,6 +70,8 @@ def examine(
     if running and any(found.values()):
         running = wait_for_others(machine, wait)
         found = compare()
+    unwritable = [item for items in found.values() for item in items if item["field"] == obstacles.FIELD]
+    problems += [problem(item["field"], item["is"], item["should"], item["message"]) for item in unwritable]
     return problems + [under_way(process) for process in running], found
 
 
@@ -143,7 +147,10 @@ def mib(size: int) -> int:
 
 
 def others(machine: Machine, own: int | None = None) -> list[Process]:
-    """The tasks of other runs of Ansible, each once: its oldest process. Comparisons are none."""
+    """The tasks of other runs of Ansible, each once: its oldest process. Comparisons are none.
+
+    Only root's own shells are believed: any user can have a process with such a command line, and hold up the node with it.
+    """
     ticks, uptime = os.sysconf("SC_CLK_TCK"), float((machine.text("/proc/uptime") or "0").split()[0])
     mine = ancestors(machine, own or os.getpid())
     tasks: dict[str, Process] = {}
@@ -151,7 +158,7 @@ def others(machine: Machine, own: int | None = None) -> list[Process]:
     for pid in (int(name) for name in machine.names("/proc") if name.isdecimal()):
         words = (machine.text(f"/proc/{pid}/cmdline") or "").split("\0")
         task = TASK.search(" ".join(words))
-        if pid in mine or not task or os.path.basename(words[0]) not in TASK_PROGRAMS:
+        if pid in mine or not task or not of_root(machine, pid):
             continue
         if COMPARISON in " ".join(words):
             comparisons.add(task[0])
@@ -161,6 +168,17 @@ def others(machine: Machine, own: int | None = None) -> list[Process]:
         if task[0] not in tasks or age > tasks[task[0]].age:
             tasks[task[0]] = Process(pid, int(age), task[0])
     return [process for task, process in tasks.items() if task not in comparisons]
+
+
+def of_root(machine: Machine, pid: int) -> bool:
+    """Whether a process is a shell that root runs.
+
+    By what the kernel says: its name is as the user likes, who also can start a program that is root's by its set-user-ID bit, or
+    have a process whose files in /proc are root's (proc(5), "dumpable").
+    """
+    users = re.search(r"^Uid:\t(.*)$", machine.text(f"/proc/{pid}/status") or "", re.MULTILINE)
+    program = os.path.basename(machine.real(f"/proc/{pid}/exe")).partition(" ")[0]  # "dash (deleted)" after an update
+    return users is not None and set(users[1].split()) == {"0"} and program in TASK_PROGRAMS
 
 
 def stat(machine: Machine, pid: int) -> list[str]:

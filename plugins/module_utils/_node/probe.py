@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import sys
@@ -38,12 +39,16 @@ def answer(states: dict[str, dict[str, list[dict]]], clock: float | None) -> Non
 
 def keep(path: str, data: bytes) -> None:
     """Writes a file that only its owner can read, whole or not at all. Where that cannot be, the next comparison asks again."""
-    temporary = f"{path}.{os.urandom(4).hex()}"  # two comparisons may be here at once, on two nodes where they share the home
     os.umask(0o077)
     with contextlib.suppress(OSError):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        above, name = os.path.split(path)
+        os.makedirs(above, exist_ok=True)
+        folder = os.open(above, durable.FOLDER)
         try:
-            durable.replace(path, temporary, data, 0o600)
-        except OSError:
-            os.unlink(temporary)
-            raise
+            # Another comparison may be here at once. Should it lose what it is writing, the next one asks again.
+            with contextlib.suppress(OSError):
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                durable.clean(folder)
+            durable.replace(folder, name, data, durable.Access(mode=0o600))
+        finally:
+            os.close(folder)

@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ansible_collections.onecc.cluster.plugins.module_utils._node import storage
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
-from ansible_collections.onecc.cluster.plugins.module_utils._node.storage import plan
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     for array in resources:
-        yield from plan(machine, array).differences
+        yield from storage.plan(machine, array).differences
+
+
+def files(machine: Machine, array: dict, fields: set[str]) -> list[str]:
+    """What is written for an array, beside its drives."""
+    return [storage.record_path(array["name"]), storage.MDADM_CONF]

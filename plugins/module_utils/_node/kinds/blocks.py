@@ -11,18 +11,28 @@ import hashlib
 from collections.abc import Iterator
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import in_the_way
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 BEGIN, END = "# BEGIN onecc.cluster", "# END onecc.cluster"
 
 
+def invalid(content: str) -> str | None:
+    """What is wrong with the content of a block: with a mark in it, it would not be known again, and grow with each run."""
+    marks = [line for line in content.split("\n") if line.rstrip() in (BEGIN, END)]
+    return f"content has the line {marks[0]!r}, which marks the block itself; leave it out" if marks else None
+
+
 def spans(lines: list[str]) -> list[tuple[int, int]]:
-    """Where each block begins and ends, marks included. One that does not end is none: its lines are somebody's."""
+    """Where each block begins and ends, marks included. One that does not end is none: its lines are somebody's.
+
+    White space behind a mark does not count: a file that an editor turned to the line ends of Windows has the same blocks.
+    """
     found, begin = [], None
     for number, line in enumerate(lines):
-        if line == BEGIN:
+        if line.rstrip() == BEGIN:
             begin = number
-        elif line == END and begin is not None:
+        elif line.rstrip() == END and begin is not None:
             found.append((begin, number))
             begin = None
     return found
@@ -35,19 +45,23 @@ def blocks_of(text: str) -> list[str]:
 
 
 def replaced(text: str, content: str) -> str:
-    """The text with one block of that content: where the first one was, else at the end. All other lines stay."""
+    """The text with one block of that content: where the first one was, else at the end. All other lines stay, line ends and all;
+    those of the block are of this system. A mark without its other one goes, lest it makes a block of somebody's lines."""
     lines = (text if text.endswith("\n") or not text else text + "\n").split("\n")
     found = spans(lines)
     place = found[0][0] if found else len(lines) - 1
-    for begin, end in reversed(found):
-        del lines[begin:end + 1]
-    lines[place:place] = [BEGIN, *content.rstrip("\n").split("\n"), END]
-    return "\n".join(lines)
+    ours = {number for begin, end in found for number in range(begin, end + 1)}
+    ours |= {number for number, line in enumerate(lines) if line.rstrip() in (BEGIN, END)}
+    before, after = ([lines[number] for number in part if number not in ours] for part in (range(place), range(place, len(lines))))
+    return "\n".join([*before, BEGIN, *content.rstrip("\n").split("\n"), END, *after])
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     for block in resources:
         path = block["path"]
+        if other := in_the_way(machine, path):
+            yield other
+            continue
         found = blocks_of(machine.text(path, "surrogateescape") or "")
         if not found:
             yield difference(path, "exists", False, True, f"{path} has no block of onecc.cluster")

@@ -7,24 +7,25 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access, in_the_way, inode_of, systems_own
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     for directory in resources:
         path = directory["path"]
-        try:
-            inode = os.lstat(machine.path(path))
-        except (FileNotFoundError, NotADirectoryError):
+        inode = inode_of(machine, path)
+        if inode is None:
             yield difference(path, "exists", False, True, f"directory {path} does not exist")
             continue
-        if not stat.S_ISDIR(inode.st_mode):
-            yield difference(path, "type", "other", "directory", f"{path} is not a directory")
+        if other := in_the_way(machine, path, directory=True):
+            yield other
             continue
-        yield from check_access("directory", path, inode, directory)
+        found = list(check_access("directory", path, inode, directory))
+        if found and (why := systems_own(path)):
+            words = f"{'; '.join(item['message'] for item in found)}. {why}, and stays as it is: declare another path, or it as it is"
+            found = [difference(path, "system", True, False, words, refused=True)]
+        yield from found

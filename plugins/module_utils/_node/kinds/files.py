@@ -8,13 +8,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import stat
 from collections.abc import Iterator
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access, in_the_way, inode_of
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 
@@ -30,13 +28,12 @@ def read(machine: Machine, file: dict, written: float) -> bool:
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     for file in resources:
         path = file["path"]
-        try:
-            inode = os.lstat(machine.path(path))
-        except (FileNotFoundError, NotADirectoryError):
+        inode = inode_of(machine, path)
+        if inode is None:
             yield difference(path, "exists", False, True, f"file {path} does not exist")
             continue
-        if not stat.S_ISREG(inode.st_mode):
-            yield difference(path, "type", "other", "file", f"{path} is not a regular file")
+        if other := in_the_way(machine, path):
+            yield other
             continue
         found = hashlib.sha256(machine.data(path) or b"").hexdigest()
         if found != file["sha256"]:

@@ -16,3 +16,11 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     for mount in resources:
         yield from mount_units.check(machine, mount)
+
+
+def files(machine: Machine, mount: dict, fields: set[str]) -> list[str]:
+    """What is written for a mount. Where something is mounted, the mount point itself is not looked at: that could take for ever."""
+    found = [f"{mount_units.UNITS}/{mount_units.unit_name(mount['path'])}"] if fields & {"unit", "enabled", "mounted", "options"} else []
+    found += ["/etc/fstab"] if "fstab" in fields else []
+    given = any(mount.get(field) for field in ("owner", "group", "mode"))
+    return found + ([mount["path"]] if fields & {"mounted", "exists"} and (given or not machine.exists(mount["path"])) else [])

@@ -18,3 +18,10 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
         yield from accounts.check(machine, user)
     for name in sorted(accounts.managed(machine) - {user["name"] for user in resources}):
         yield from accounts.check(machine, {"name": name, "access": False})
+
+
+def files(machine: Machine, user: dict, fields: set[str]) -> list[str]:
+    """What is written for a user."""
+    written = {"keys": [f"{accounts.KEYS}/{user['name']}"], "sudo": [f"{accounts.SUDOERS}/{accounts.GROUP}-{user['name']}"]}
+    accounts_own = ["/etc/passwd", "/etc/group", "/etc/shadow"] if fields - set(written) else []
+    return sum((paths for field, paths in written.items() if field in fields), accounts_own)

@@ -90,7 +90,7 @@ def test_a_block_leaves_the_rest_alone(root):
 @pytest.mark.parametrize("kind", ["link", "folder"])
 def test_what_is_in_the_way_is_refused_before_anything_is_written(root, kind):
     (root / "f").symlink_to("elsewhere") if kind == "link" else (root / "f").mkdir()
-    with pytest.raises(Failed, match=f"{root}/f is to be a file, and is something else"):
+    with pytest.raises(Failed, match=f"{root}/f is not a regular file"):
         run({"files": [file(root / "first"), file(root / "f")]})
     assert not (root / "first").exists()
 
@@ -132,3 +132,79 @@ def test_a_module_that_a_unit_loads_at_boot_is_loaded_now_and_gets_no_file(root)
     result, module = run({"kernel_modules": [early, {"name": "nvidia_peermem", "unit": "onecc-nvidia-peermem.service"}]})
     assert result["written"] == [str(root / "ib_umad.conf")]
     assert [argv[-1] for argv in module.ran] == ["ib_umad", "nvidia_peermem"]
+
+
+# What is in the way is said before anything is done
+
+
+def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_done(root):
+    (root / "dir").mkdir()
+    (root / "fifo").symlink_to("/dev/zero")
+    resources = {
+        "directories": [{"path": str(root / "made"), **MINE, "mode": "0755"}, {"path": str(root / "fifo"), **MINE, "mode": "0755"}],
+        "files": [file(root / "good"), file(root / "dir"), file(root / "f", owner="no-such-user"), file(root / "good2" / "x")],
+        "blocks": [{"path": str(root / "b"), "content": "a\n# END onecc.cluster \nb\n"}],
+    }
+    for check_mode in (True, False):
+        with pytest.raises(Failed) as failed:
+            run(resources, check_mode=check_mode)
+        lines = str(failed.value).split("\n")
+        assert lines[0] == "Nothing was changed." and len(lines) == 5
+        for words in (f"{root}/fifo is not a directory", f"{root}/dir is not a regular file", "'no-such-user'", "marks the block itself"):
+            assert any(words in line for line in lines), words
+        assert sorted(path.name for path in root.iterdir()) == ["dir", "fifo"]
+
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can play two users")
+
+
+@ROOT
+@pytest.mark.parametrize("kind", ["directories", "files", "blocks", "sysctls", "limits", "kernel_modules"])
+def test_nothing_is_written_in_a_user_s_folder(root, kind):
+    (root / "home").mkdir()
+    os.chown(root / "home", 54321, 54321)
+    path = str(root / "home" / "x")
+    resource = {"path": path, "file": path, "name": "x", "content": "x\n", **MINE, "mode": "0644"}
+    resources = {"limits": [{"name": "x", "files": [{"path": path, "content": "x"}]}]} if kind == "limits" else {kind: [resource]}
+    with pytest.raises(Failed, match=f"the folder {root}/home belongs to user 54321"):
+        run(resources)
+    assert os.listdir(root / "home") == []
+
+
+@ROOT
+def test_a_file_with_a_block_keeps_its_owner(root):
+    (root / "hosts").write_text("a\n")
+    os.chown(root / "hosts", 54321, 54322)
+    run({"blocks": [{"path": str(root / "hosts"), "content": "b\n"}]})
+    inode = (root / "hosts").stat()
+    assert (inode.st_uid, inode.st_gid) == (54321, 54322) and "b\n" in (root / "hosts").read_text()
+
+
+def test_the_system_s_own_directories_keep_their_access(root):
+    before = os.stat("/usr").st_mode
+    with pytest.raises(Failed, match="/usr is the system's own directory"):
+        run({"directories": [{"path": "/usr", **MINE, "mode": "1777"}]})
+    assert os.stat("/usr").st_mode == before
+
+
+@pytest.mark.parametrize(("before", "declared", "shown"), [
+    (None, "0644", True), (0o644, "0644", True), (None, "0600", False), (0o600, "0644", False), (0o644, "0640", False), (0o640, None, False),
+    (0o644, None, True),
+])
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_diff_shows_what_everybody_may_read(root, before, declared, shown, check_mode):
+    if before is not None:
+        (root / "f").write_text("0ld")
+        (root / "f").chmod(before)
+    block = {"path": str(root / "f"), "content": "s3cret\n"}
+    resources = {"files": [file(root / "f", "s3cret\n", mode=declared)]} if declared else {"blocks": [block]}
+    result, _module = run(resources, check_mode=check_mode)
+    assert ("s3cret" in str(result)) == shown and ("0ld" in str(result)) == (shown and before is not None)
+    assert result["written"] == [str(root / "f")] and result["diff"][0]["before"] != result["diff"][0]["after"] or before
+
+
+def test_contents_that_came_apart_are_put_back():
+    resources = {"files": [{"path": "/a", "content": ""}, {"path": "/b", "content": "b"}], "blocks": []}
+    whole = configuration.whole(resources, {"/a": "s3cret"})
+    assert [item["content"] for item in whole["files"]] == ["s3cret", "b"] and whole["blocks"] == []
+    assert configuration.whole({"blocks": []}, {}) == {"blocks": []}

@@ -167,7 +167,7 @@ def test_a_name_that_the_node_does_not_know(node, field):
 
 def test_a_server_that_goes_away_under_way_ends_in_an_error(node, monkeypatch):
     monkeypatch.setattr(mount_units, "MOUNT_SECONDS", 0.2)
-    monkeypatch.setattr(durable, "flush", lambda path: time.sleep(30))
+    monkeypatch.setattr(durable, "directory", lambda path, access: time.sleep(30) if access.mode == 0o1777 else os.mkdir(path))
     machine = node(mode="1777")
     with pytest.raises(Failed, match="it is mounted, and does not answer"):
         machine.converge()
@@ -218,3 +218,53 @@ def test_what_fstab_mounted_is_taken_over_without_a_remount(node):
     assert machine.commands == ["daemon-reload", "reenable"]
     assert machine.files["/etc/fstab"].startswith(b"# onecc.cluster")
     assert machine.converge()["changed"] is False
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_directory_that_holds_anything_keeps_its_access(node, tmp_path, inside):
+    """Where no drive is spare, whatever path is declared would get the mode of a scratch volume."""
+    machine = node(array=spec(layout="directory"), source=None, mode="1777")
+    (tmp_path / "scratch").mkdir(mode=0o755)
+    (tmp_path / "scratch").chmod(0o755)
+    if inside:
+        (tmp_path / "scratch" / "x\ny").write_text("")
+        with pytest.raises(Failed, match=r"holds 'x\\ny': it stays as it is"):
+            machine.converge()
+    else:
+        machine.converge()
+    assert os.stat(machine.path_).st_mode & 0o7777 == (0o755 if inside else 0o1777)
+
+
+@pytest.mark.parametrize("path", ["/", "/etc", "/var/lib", "/mnt"])
+def test_the_system_s_own_directories_keep_their_access(node, path):
+    machine = node(array=spec(layout="directory"), source=None, mode="1767", path=path)
+    before = os.stat(path).st_mode
+    with pytest.raises(Failed, match="is the system's own directory: it stays"):
+        machine.converge()
+    assert os.stat(path).st_mode == before
+
+
+def test_a_link_in_place_of_the_directory_is_not_followed(node, tmp_path):
+    machine = node(array=spec(layout="directory"), source=None, mode="1777")
+    (tmp_path / "roots").mkdir(mode=0o700)
+    (tmp_path / "scratch").symlink_to("roots")
+    with pytest.raises(Failed, match="is not a directory"):
+        machine.converge()
+    assert os.stat(tmp_path / "roots").st_mode & 0o7777 == 0o700
+
+
+def test_a_link_that_comes_while_it_is_mounted_is_not_followed(node, tmp_path, monkeypatch):
+    machine = node(mode="1777")
+    (tmp_path / "roots").mkdir(mode=0o700)
+    run = machine.run_command
+
+    def swapped(argv, environ_update=None):
+        if argv[1] == "start":
+            os.rmdir(machine.path_)
+            os.symlink("roots", machine.path_)
+        return run(argv, environ_update)
+
+    monkeypatch.setattr(machine, "run_command", swapped)
+    with pytest.raises(Failed, match="owner, group or mode cannot be changed"):
+        machine.converge()
+    assert os.stat(tmp_path / "roots").st_mode & 0o7777 == 0o700

@@ -206,3 +206,13 @@ def test_bytes_that_are_no_text_stay(node):
     node.write(CONF, b"# caf\xe9\r\n\nNCCL_P2P_LEVEL=NVL\n")
     everything()
     assert node.data(CONF).startswith(b"# caf\xe9\r\n\nNCCL_P2P_LEVEL=NVL\n# BEGIN onecc.cluster\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_that_is_there_keeps_its_owner(node):
+    node.write("/etc/nccl.conf", "NCCL_DEBUG=WARN\n")
+    os.chown(node.path("/etc/nccl.conf"), 54321, 54322)
+    os.chmod(node.path("/etc/nccl.conf"), 0o600)
+    assert everything()["changed"]
+    inode = os.stat(node.path("/etc/nccl.conf"))
+    assert (inode.st_uid, inode.st_gid, inode.st_mode & 0o7777) == (54321, 54322, 0o644)

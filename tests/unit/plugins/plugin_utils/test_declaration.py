@@ -255,7 +255,7 @@ def test_a_limit_is_for_logins_and_services():
 
 def test_a_file_that_a_unit_reads_has_a_stamp():
     read, other = complete({"files": [{"path": "/etc/a/b.conf", "content": "", "unit": "b.service"}, {"path": "/c", "content": ""}]})["files"]
-    assert read["stamp"] == "/run/onecc/read/etc-a-b.conf" and "stamp" not in other
+    assert read["stamp"] == "/run/onecc-read/etc-a-b.conf" and "stamp" not in other
 
 
 def test_users_who_are_no_longer_declared_are_applied_too():
@@ -420,3 +420,27 @@ def test_any_other_text_is_left_to_jinja(value):
 def test_the_files_of_roles_are_read_before_workers_are_forked():
     for path in _declaration.ROLES.glob("*/state.yml"):
         assert {path, path.parent / "defaults/main.yml", path.parent / "meta/argument_specs.yml"} <= set(_declaration._LOADED)
+
+
+@pytest.mark.parametrize("state", [
+    {"blocks": [{"path": "/etc/hosts", "content": "a\n# END onecc.cluster\nb"}]},
+    {"blocks": [{"path": "/etc/hosts", "content": "# BEGIN onecc.cluster"}]},
+    {"nccl_configs": [{"settings": [{"name": "NCCL_DEBUG", "value": "INFO", "reason": "END onecc.cluster"}]}]},
+])
+def test_what_would_end_its_own_block_is_refused(state):
+    with pytest.raises(_declaration.DeclarationError, match="which marks the block itself"):
+        complete(state)
+
+
+@pytest.mark.parametrize(("access", "right"), [
+    ({}, True), ({"mode": "1777"}, True), ({"mode": "0775"}, True), ({"group": "0", "mode": "0775"}, True),
+    ({"owner": "munge", "mode": "0700"}, False), ({"group": "staff", "mode": "0775"}, False), ({"mode": "0777"}, False), ({"group": "staff"}, True),
+])
+def test_root_writes_in_directories_of_its_own_alone(access, right):
+    """The node would refuse to go through any other, in the middle of a run that has just made it."""
+    state = {"directories": [{"path": "/srv/x", **access}], "files": [{"path": "/srv/x/y/z", "content": ""}, {"path": "/srv/xy", "content": ""}]}
+    if right:
+        complete(state)
+    else:
+        with pytest.raises(_declaration.DeclarationError, match="directories, /srv/x: .*root is to write /srv/x/y/z"):
+            complete(state)

@@ -22,6 +22,8 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, loader, preflight, probe
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _declaration, _payload
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 PYTHON = "/usr/bin/python3"
 SYSTEM_PYTHON = pytest.mark.skipif(not os.path.exists(PYTHON), reason=f"{PYTHON} is not here")
@@ -239,6 +241,8 @@ def test_what_is_kept_is_its_owner_s_alone(node):
     lambda path: path.chmod(0o602),
     lambda path: os.chown(path, 12345, -1) if os.geteuid() == 0 else path.unlink(),  # another user did
     lambda path: (path.unlink(), path.mkdir()),
+    lambda path: (path.unlink(), os.mkfifo(path)),
+    lambda path: not_loadable(path),
 ])
 def test_what_is_not_as_it_was_kept_is_asked_for_again(node, harm):
     node.asked({"a": FILES})
@@ -247,6 +251,69 @@ def test_what_is_not_as_it_was_kept_is_asked_for_again(node, harm):
     assert _payload.wanted(node.run(_payload.request({"a": FILES})).stdout.decode())
     done = node.asked({"a": FILES})
     assert (done.returncode, done.stderr) == (0, b"") and _payload.answer(done.stdout.decode())["a"]
+
+
+def not_loadable(path: pathlib.Path) -> None:
+    """What another build of Python wrote, say: whole, and of no use."""
+    path.write_bytes(loader.header(_payload.DIGEST, b"none of marshal's") + b"none of marshal's")
+
+
+REST = bytes(range(256)) * 64
+WHOLE = loader.header(_payload.DIGEST, REST) + REST
+
+
+@pytest.fixture
+def kept_file(tmp_path):
+    path = tmp_path / "checker"
+    path.write_bytes(WHOLE)
+    path.chmod(0o600)
+    assert loader.kept(str(path), _payload.DIGEST) == REST
+    return path
+
+
+@pytest.mark.parametrize("harm", [
+    lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
+    lambda path: (path.rename(path.with_name("kept")), path.symlink_to("kept")),
+    lambda path: (path.unlink(), os.mkfifo(path)),
+    lambda path: os.truncate(path, 1 << 40),
+    lambda path: path.write_bytes(WHOLE + b"x"),
+    lambda path: path.write_bytes(WHOLE[:4096] + bytes(4096) + WHOLE[8192:]),  # a page that was not written
+])
+def test_what_is_not_whole_or_no_file_is_not_loaded(kept_file, harm):
+    harm(kept_file)
+    assert loader.kept(str(kept_file), _payload.DIGEST) is None
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))
+def test_one_wrong_byte_is_noticed(kept_file, place, other):
+    kept_file.write_bytes(WHOLE[:place] + bytes([WHOLE[place] ^ other]) + WHOLE[place + 1:])
+    assert loader.kept(str(kept_file), _payload.DIGEST) is None
+
+
+@SYSTEM_PYTHON
+def test_an_error_while_comparing_is_said_and_nothing_is_sent_anew(node):
+    """Only loading what was kept may fail for what was kept."""
+    node.asked({})
+    done = node.run(_payload.request({"mine": {"files": [{"path": 1}]}}))
+    assert done.returncode == 1 and b"Error" in done.stderr and not _payload.wanted(done.stdout.decode())
+
+
+@SYSTEM_PYTHON
+def test_what_does_not_load_as_it_is_sent_is_said(node, monkeypatch):
+    monkeypatch.setattr(_payload, "_CHECKER", json.dumps({**_payload._MODULES, probe.__name__: "raise ValueError('broken')"}).encode())
+    done = node.asked({})
+    assert done.returncode == 1 and b"broken" in done.stderr and node.kept() == []
+
+
+@SYSTEM_PYTHON
+def test_what_a_cut_comparison_left_goes(node):
+    node.asked({})
+    (path,) = node.kept()
+    path.with_name(".onecc-0123456789abcdef.tmp").write_text("cut")
+    path.unlink()
+    node.asked({})
+    assert node.kept() == [path]
 
 
 @SYSTEM_PYTHON

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 import pytest
 from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_node
 from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_findings import Device
 from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf
+from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 from ansible_collections.onecc.cluster.tests.unit.sysfs import Sysfs, rail_path
 
 STATUS = "Package: libnccl2\nStatus: {}\nArchitecture: amd64\nVersion: {}\n"
@@ -89,3 +91,58 @@ def test_the_file_that_the_environment_names(machine):
     machine.write("/etc/environment", "NCCL_CONF_FILE=/opt/nccl.conf\n")
     machine.write("/opt/nccl.conf", "NCCL_NET=IB\n")
     assert sources(machine) == [("/opt/nccl.conf", 1, "NCCL_NET", "IB", "logins")]
+
+
+# What users made of their own files
+
+
+@pytest.mark.parametrize("plant", [
+    lambda file: os.mkfifo(file),
+    lambda file: os.symlink("/dev/zero", file),
+    lambda file: os.symlink("../root/secret", file),
+    lambda file: os.mkdir(file),
+])
+def test_no_user_keeps_the_module_waiting_or_has_it_read_another_file(machine, plant):
+    machine.write("/etc/passwd", "ada:x:1001:1001::/home/ada:/bin/sh\nbob:x:1002:1002::/home/bob:/bin/sh\n")
+    machine.write("/root/secret", "NCCL_SECRET=1\n")
+    machine.write("/home/bob/.nccl.conf", "NCCL_X=1\n")
+    os.makedirs(machine.path("/home/ada"))
+    plant(machine.path("/home/ada/.nccl.conf"))
+    assert [item[2:] for item in sources(machine)] == [("NCCL_X", "1", "jobs of bob")]
+
+
+def test_a_user_s_file_is_read_no_further_than_settings_go(machine):
+    machine.write("/etc/passwd", "ada:x:1001:1001::/home/ada:/bin/sh\n")
+    machine.write("/home/ada/.nccl.conf", "NCCL_X=1\n" + "#" * nccl_node.MOST_BYTES + "\nNCCL_Y=1\n")
+    assert [item[2] for item in sources(machine)] == ["NCCL_X"]
+
+
+def test_one_home_that_does_not_answer_is_waited_for_once(machine, monkeypatch):
+    machine.write("/etc/passwd", "".join(f"u{number}:x:{1000 + number}:100::/home/u{number}:/bin/sh\n" for number in range(50)))
+    asked = []
+
+    def silent(user, group, name, most):
+        asked.append(name)
+        raise TimeoutError
+
+    monkeypatch.setattr(machine, "data_of", silent)
+    assert sources(machine) == [] and len(asked) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can play two users")
+def test_a_file_in_a_user_s_folder_is_read_as_that_user():
+    with tempfile.TemporaryDirectory() as above:
+        os.chmod(above, 0o755)
+        home, secret = os.path.join(above, "home"), os.path.join(above, "secret")
+        os.mkdir(home)
+        for path, text, user in ((secret, b"ROOT=secret", 0), (f"{home}/nccl.conf", b"NCCL_X=1", 54321)):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+            os.write(descriptor, text)
+            os.close(descriptor)
+            os.chown(path, user, user)
+        os.chown(home, 54321, 54321)
+        os.symlink(secret, f"{home}/link")
+        os.symlink(above, f"{home}/way")
+        assert nccl_node.content(Machine(), f"{home}/nccl.conf") == b"NCCL_X=1"
+        assert nccl_node.content(Machine(), secret) == b"ROOT=secret"
+        assert nccl_node.content(Machine(), f"{home}/link") is None and nccl_node.content(Machine(), f"{home}/way/secret") is None

@@ -109,3 +109,11 @@ def test_other_keys_go(machine, name, key):
 
 def test_no_session_is_nobody(machine):
     assert accounts.connected(machine) == ("", set())
+
+
+@pytest.mark.parametrize("name", ["README", "ada~", ".ada.swp", "ada.new", "#ada#", ".onecc-0123456789abcdef.tmp", "Ada", "ada.dpkg-old"])
+def test_what_no_user_can_be_called_is_no_user(machine, name):
+    """Of an administrator, an editor, dpkg, or a run that was cut."""
+    machine.write(f"/etc/ssh/onecc/{name}", "x")
+    machine.write(f"/etc/sudoers.d/onecc-{name}", "x")
+    assert accounts.managed(machine) == {"ada"} and fields(machine, user()) == []

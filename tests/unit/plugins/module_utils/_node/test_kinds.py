@@ -22,6 +22,8 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import (
 )
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Completed
 from ansible_collections.onecc.cluster.tests.unit.captured import Captured, spec, volume
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 @pytest.fixture
@@ -356,7 +358,7 @@ def test_arrays_and_mounts_by_the_checker(machine):
 def unit_file(machine: Captured, content: str = "x\n") -> dict:
     machine.write("/etc/b.conf", content)
     machine.write("/proc/stat", "cpu 1 2\nbtime 1000\nprocesses 3\n")
-    return {"path": "/etc/b.conf", "sha256": hashlib.sha256(b"x\n").hexdigest(), "unit": "b.service", "stamp": "/run/onecc/read/etc-b.conf"}
+    return {"path": "/etc/b.conf", "sha256": hashlib.sha256(b"x\n").hexdigest(), "unit": "b.service", "stamp": "/run/onecc-read/etc-b.conf"}
 
 
 @pytest.mark.parametrize(("written", "stamp", "unread"), [
@@ -433,8 +435,58 @@ MARKED = "# BEGIN onecc.cluster\n10.0.0.1 a\n# END onecc.cluster\n"
     (HOSTS + MARKED, HOSTS + MARKED),
     (MARKED + HOSTS, MARKED + HOSTS),
     (MARKED.replace("10.0.0.1 a", "x\ny") + HOSTS + MARKED, MARKED + HOSTS),
-    ("# BEGIN onecc.cluster\n" + HOSTS, "# BEGIN onecc.cluster\n" + HOSTS + MARKED),  # no end: the lines are somebody's
+    ("# BEGIN onecc.cluster\n" + HOSTS, HOSTS + MARKED),  # no end: the lines are somebody's
+    ("# BEGIN onecc.cluster\n" + HOSTS + MARKED.replace("a", "b") + "# END onecc.cluster\nlast\n", HOSTS + MARKED + "last\n"),
 ])
 def test_a_block_is_put_into_a_file(before, after):
     assert blocks.replaced(before, "10.0.0.1 a\n") == after
     assert blocks.replaced(after, "10.0.0.1 a\n") == after
+
+
+WINDOWS = "127.0.0.1 localhost\r\n# BEGIN onecc.cluster\r\n10.0.0.1 a\r\n# END onecc.cluster"
+
+
+@pytest.mark.parametrize("end", ["", "\r\n", "\r\nlast\r\n", " \t\r\nlast"])
+def test_a_file_with_the_line_ends_of_windows_has_one_block(machine, end):
+    machine.write("/etc/hosts", WINDOWS + end)
+    block = {"path": "/etc/hosts", "sha256": hashlib.sha256(b"10.0.0.1 a\n").hexdigest()}
+    assert [item[1] for item in check(blocks, machine, block)] == ["content"]
+    after = blocks.replaced(WINDOWS + end, "10.0.0.1 a\n")
+    assert after.count("BEGIN onecc") == after.count("END onecc") == 1 and blocks.blocks_of(after) == ["10.0.0.1 a\n"]
+    assert after.startswith("127.0.0.1 localhost\r\n") and ("last" in after) == ("last" in end), "the other lines stay as they are"
+    assert blocks.replaced(after, "10.0.0.1 a\n") == after
+    machine.write("/etc/hosts", after)
+    assert check(blocks, machine, block) == []
+
+
+@settings(max_examples=50)
+@given(st.lists(st.sampled_from(["a", "", "# x", blocks.BEGIN, blocks.END, blocks.BEGIN + "\r", blocks.END + " ", "b\r"])), st.booleans())
+def test_a_block_is_found_again_in_any_text(lines, ended):
+    """Written twice it is as written once, there is one, and no line of somebody else's is lost."""
+    text = "\n".join(lines) + ("\n" if ended else "")
+    once = blocks.replaced(text, "mine\n")
+    assert blocks.replaced(once, "mine\n") == once and blocks.blocks_of(once) == ["mine\n"]
+    inside = {number for begin, end in blocks.spans(text.split("\n")) for number in range(begin, end + 1)}
+    others = [line for number, line in enumerate(text.split("\n")) if number not in inside and line.rstrip() not in ("", blocks.BEGIN, blocks.END)]
+    begin, end = blocks.spans(once.split("\n"))[0]
+    assert [line for line in once.split("\n")[:begin] + once.split("\n")[end + 1:] if line.rstrip()] == others
+
+
+@pytest.mark.parametrize(("content", "right"), [
+    ("a\nb\n", True), ("# BEGIN onecc.cluster.d\n", True), ("x # END onecc.cluster\n", True),
+    ("a\n# END onecc.cluster\nb\n", False), ("# BEGIN onecc.cluster", False), ("# END onecc.cluster \r\n", False),
+])
+def test_a_mark_in_a_block(content, right):
+    assert (blocks.invalid(content) is None) == right
+
+
+# directories that are the system's own
+
+
+@pytest.mark.parametrize("path", ["/", "/etc", "/usr/", "/var/lib"])
+def test_the_access_of_the_system_s_own_directories_stays(machine, path):
+    os.makedirs(machine.path(path), exist_ok=True)
+    declared = owned(machine, path, 0o755)
+    assert check(directories, machine, declared) == []
+    (item,) = directories.check(machine, [{**declared, "mode": "1777"}])
+    assert item["refused"] and "mode is 0755, declared is 1777" in item["message"]

@@ -262,7 +262,7 @@ def test_a_directory_in_place_of_a_volume(machine):
 
 def test_a_file_in_place_of_a_directory(machine):
     machine.write("/scratch", "")
-    assert fields_of(machine, declared()) == ["exists"]
+    assert fields_of(machine, declared()) == ["type"]
 
 
 def test_an_export(machine):

@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import socket
 import subprocess
+import tempfile
 
 import pytest
 from ansible_collections.onecc.cluster.plugins.module_utils._node import machine as module
-from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine, TooLarge
 
 
 @pytest.fixture
@@ -88,3 +91,117 @@ def test_standard_input_is_empty(machine):
         os.dup2(kept, 0)
         os.close(kept)
         os.close(read)
+
+
+# What a user may have put in the place of a file
+
+
+@pytest.fixture
+def odd(machine, tmp_path):
+    """Names of what is no file, and would keep a reader for ever or do something when it is opened."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "terminal").symlink_to("/dev/ptmx")
+    (tmp_path / "to-fifo").symlink_to("fifo")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(tmp_path / "socket"))
+        yield ["/fifo", "/zero", "/terminal", "/to-fifo", "/folder", "/loop", "/socket"]
+
+
+def test_what_is_no_file_is_not_opened(machine, odd, monkeypatch):
+    opened, real = [], os.open
+
+    def opens(path, flags, *more, **rest):
+        opened.append((path, bool(flags & os.O_PATH)))
+        return real(path, flags, *more, **rest)
+
+    monkeypatch.setattr(module.os, "open", opens)
+    for name in odd:
+        assert machine.data(name) is None and machine.data(name, 0, 10) is None and machine.text(name) is None, name
+    assert opened and all(only_looked_at for _path, only_looked_at in opened)
+
+
+def test_a_file_that_is_too_large_is_not_read(machine, tmp_path):
+    with open(tmp_path / "sparse", "wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(TooLarge) as error:
+        machine.text("/sparse")
+    assert error.value.filename == "/sparse" and "larger than 64 MiB" in str(error.value)
+    assert machine.data("/sparse", 1 << 30, 16) == bytes(16), "a piece of it is"
+
+
+@pytest.mark.parametrize(("size", "read"), [(0, True), (65536, True), (65537, True), (65538, False)])
+def test_how_large_a_file_may_be(machine, tmp_path, monkeypatch, size, read):
+    monkeypatch.setattr(module, "MOST_BYTES", 65537)
+    (tmp_path / "file").write_bytes(b"x" * size)
+    if read:
+        assert machine.data("/file") == b"x" * size
+    else:
+        with pytest.raises(TooLarge):
+            machine.data("/file")
+
+
+def test_files_of_the_kernel_are_read(tmp_path):
+    """They say that they are empty."""
+    here = Machine()
+    assert (here.text("/proc/self/status") or "").startswith("Name:") and here.attribute("/proc/sys/kernel/ostype") == "Linux"
+    assert len(here.data("/proc/self/mountinfo")) > 100 and here.data("/proc/self/mem") is None
+
+
+def test_no_descriptor_is_left(machine, odd):
+    before = len(os.listdir("/proc/self/fd"))
+    for name in (*odd, "/nothing"):
+        machine.data(name)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can play two users")
+USER = 54321
+
+
+@pytest.fixture
+def home():
+    """A user's folder, which that user can reach, as those of pytest are not."""
+    with tempfile.TemporaryDirectory() as above:
+        os.chmod(above, 0o755)
+        home = pathlib.Path(above, "home")
+        home.mkdir()
+        (home / "own").write_text("mine")
+        (home / "own").chmod(0o600)
+        for path in (home, home / "own"):
+            os.chown(path, USER, USER)
+        secret = pathlib.Path(above, "secret")
+        secret.write_text("ROOT=secret")
+        secret.chmod(0o640)
+        os.chown(secret, 0, 0)
+        yield home
+
+
+@ROOT
+def test_what_is_a_user_s_is_read_as_that_user(home):
+    here = Machine()
+    assert here.data_of(USER, USER, str(home / "own"), 100) == b"mine" and here.data_of(USER, USER, str(home / "own"), 2) == b"mi"
+    (home / "link").symlink_to("../secret")
+    (home / "way").symlink_to("..")
+    (home / "to-own").symlink_to("own")
+    for name in ("link", "way/secret", "to-own", "nothing", "../secret"):
+        assert here.data_of(USER, USER, str(home / name), 100) is None, name
+    assert os.geteuid() == 0 and here.data(str(home.parent / "secret")) == b"ROOT=secret"
+
+
+@ROOT
+def test_root_s_groups_are_dropped(home):
+    os.chmod(home.parent / "secret", 0o040)
+    before = os.getgroups()
+    try:
+        os.setgroups([0])
+        assert Machine().data_of(USER, USER, str(home.parent / "secret"), 100) is None
+    finally:
+        os.setgroups(before)
+
+
+def test_a_captured_tree_has_no_users(machine, tmp_path):
+    (tmp_path / "file").write_text("text")
+    assert machine.data_of(USER, USER, "/file", 100) == b"text"

@@ -30,3 +30,12 @@ def test_no_answer():
 def test_a_child_that_dies():
     with pytest.raises(OSError, match="no answer"):
         patience.within(10, lambda: os._exit(1))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as somebody else")
+def test_asking_with_a_user_s_rights():
+    rights = patience.within(10, lambda: [os.geteuid(), os.getegid(), os.getgroups(), os.getuid()], (54321, 54322))
+    assert rights == [54321, 54322, [], 0], "the real user stays root, so that the user cannot end or stop the child"
+    with pytest.raises(PermissionError):
+        patience.within(10, lambda: os.listdir("/root"), (54321, 54322))
+    assert os.geteuid() == 0

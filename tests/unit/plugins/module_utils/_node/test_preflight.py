@@ -28,17 +28,19 @@ def machine(tmp_path):
     return made
 
 
-def process(machine: Captured, pid: int, parent: int, *argv: str, age: int = 10) -> None:
+def process(machine: Captured, pid: int, parent: int, *argv: str, age: int = 10, uids: str = "0 0 0 0", exe: str | None = None) -> None:
     start = int((3600.25 - age) * TICKS)
     # A name may hold what the fields are parted by.
     machine.write(f"/proc/{pid}/stat", f"{pid} (a) S (1) S {parent} {' '.join(['0'] * 17)} {start} 0 0\n")
     machine.write(f"/proc/{pid}/cmdline", "\0".join(argv) + "\0")
+    machine.write(f"/proc/{pid}/status", "Name:\ta\nUid:\t" + uids.replace(" ", "\t") + "\n")
+    machine.link(f"/proc/{pid}/exe", exe or f"/usr/bin/{os.path.basename(argv[0]).replace('sh', 'dash') if argv[0] in ('sh', '/bin/sh') else argv[0]}")
 
 
 def task(machine: Captured, pid: int, word: str = "abcd", age: int = 10, program: str = "python3") -> None:
     """A task of another run: the shell that sshd starts, sudo, and the shell of root."""
     inner = f"echo BECOME-SUCCESS-{word} ; {program}"
-    process(machine, pid, 1, "/bin/sh", "-c", f"sudo -H -u root /bin/sh -c '{inner}' && sleep 0", age=age)
+    process(machine, pid, 1, "/bin/sh", "-c", f"sudo -H -u root /bin/sh -c '{inner}' && sleep 0", age=age, uids="1000 1000 1000 1000")
     process(machine, pid + 1, pid, "sudo", "-H", "-u", "root", "/bin/sh", "-c", inner, age=age - 1)
     process(machine, pid + 2, pid + 1, "/bin/sh", "-c", inner, age=age - 2)
     process(machine, pid + 3, pid + 2, "python3", age=age - 2)
@@ -161,10 +163,10 @@ def test_a_task_counts_once_with_its_oldest_process(machine):
     task(machine, 600, age=75)
     task(machine, 700, "efgh", age=5)
     found = preflight.others(machine, OWN)
-    assert [(process.pid, process.age) for process in found] == [(600, 75), (700, 5)]
+    assert [(process.pid, process.age) for process in found] == [(602, 73), (702, 3)]
     item = preflight.under_way(found[0])
-    assert item["field"] == "running" and item["is"] == {"pid": 600, "age": 75}
-    assert "process 600, for 75 s" in item["message"]
+    assert item["field"] == "running" and item["is"] == {"pid": 602, "age": 73}
+    assert "process 602, for 73 s" in item["message"]
 
 
 def test_a_comparison_of_another_run_does_not_count(machine):
@@ -190,13 +192,34 @@ def test_what_is_no_task_of_the_node(machine, argv):
     assert preflight.others(machine, OWN) == []
 
 
+@pytest.mark.parametrize("fields", [
+    {"uids": "1000 1000 1000 1000"},
+    {"uids": "1000 0 0 0"},
+    {"exe": "/usr/bin/sudo"},
+    {"exe": "/usr/bin/python3.11"},
+    {"exe": "/home/ada/sh", "uids": "1000 1000 1000 1000"},
+])
+def test_no_user_can_look_like_a_task(machine, fields):
+    """By a name, or by a program of root's that any user may start: sudo that asks for a password, with another argv[0]."""
+    process(machine, 600, 1, "sh", "-c", "echo BECOME-SUCCESS-abcdefgh", **fields)
+    assert preflight.others(machine, OWN) == []
+
+
+def test_a_user_cannot_hide_a_task(machine):
+    """By a comparison with its word, which everybody sees."""
+    task(machine, 600, "abcd")
+    process(machine, 700, 1, "sh", "-c", f"echo BECOME-SUCCESS-abcd ; {preflight.COMPARISON}", uids="1000 1000 1000 1000")
+    assert [process.pid for process in preflight.others(machine, OWN)] == [602]
+
+
 def test_processes_end_while_they_are_looked_at(machine):
     task(machine, 600)
-    for pid in (600, 601):
-        (machine.folder / f"proc/{pid}/stat").unlink()
-    (machine.folder / "proc/602/cmdline").unlink()
+    (machine.folder / "proc/602/stat").unlink()
     found = preflight.others(machine, OWN)
-    assert [(process.pid, process.age) for process in found] == [(600, 0)]
+    assert [(process.pid, process.age) for process in found] == [(602, 0)]
+    for name in ("status", "exe", "cmdline"):
+        (machine.folder / f"proc/602/{name}").unlink()
+        assert preflight.others(machine, OWN) == []
     (machine.folder / "proc/498/stat").unlink()
     assert preflight.ancestors(machine, OWN) == {OWN, 498}
 
@@ -250,6 +273,8 @@ def test_no_waiting_without_end(machine, time, running):
 
 # All of it
 
+UNWRITABLE = {"name": "/etc/x", "field": "writable", "is": False, "should": True, "message": "/etc/x has the attribute i", "refused": True}
+
 
 @pytest.fixture
 def in_order(machine, time, monkeypatch):
@@ -268,8 +293,8 @@ def test_all_problems_at_once(in_order, running, monkeypatch):
     monkeypatch.setattr(preflight.os, "geteuid", lambda: 1000)
     monkeypatch.setattr(preflight, "file_system", lambda _machine, folder: (1, 0))
     running.append(preflight.Process(600, 5, "a"))
-    problems, _found = preflight.examine(in_order, lambda: {"a": [{}]}, 0.0)
-    assert [item["field"] for item in problems] == ["clock", "system", "rights", "space /", "running"]
+    problems, _found = preflight.examine(in_order, lambda: {"a": [{"field": "content"}, UNWRITABLE]}, 0.0)
+    assert [item["field"] for item in problems] == ["clock", "system", "rights", "space /", "writable", "running"]
     assert all(set(item) == {"field", "is", "should", "message"} for item in problems)
 
 
@@ -282,5 +307,5 @@ def test_a_node_in_state_waits_for_nobody(in_order, time, running):
 def test_what_another_run_mended_is_compared_again(in_order, time, running):
     running.append(preflight.Process(600, 5, "a"))
     time.events = {20: running.clear}
-    answers = iter([{"a": [{}], "b": []}, {"a": [], "b": []}])
+    answers = iter([{"a": [UNWRITABLE], "b": []}, {"a": [], "b": []}])
     assert preflight.examine(in_order, lambda: next(answers), 1000.0) == ([], {"a": [], "b": []})
