@@ -266,6 +266,17 @@ def _unusable(machine: Machine, shell: str) -> str | None:
     return "ends at once" if shell in specs.NO_SHELLS else None
 
 
+def homeless(machine: Machine, found: Account) -> bool:
+    """Whether nothing is where the home should be. What its user mounted there may refuse root a look, or never answer."""
+    try:
+        machine.inode(found.home)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass  # also TimeoutError
+    return False
+
+
 def _home(machine: Machine, found: Account) -> tuple[object, object, str] | None:
     """What is wrong with a home, as a difference has it: is, should, message. As StrictModes of sshd_config(5) has it, which
     Debian and Ubuntu relax for the user's own group."""
@@ -273,9 +284,9 @@ def _home(machine: Machine, found: Account) -> tuple[object, object, str] | None
     try:
         inode = machine.inode(found.home)
     except TimeoutError:
-        return None, found.home, f"{said}: the server that it is on does not answer"
-    except OSError:
-        return None, found.home, f"{said} does not exist"
+        return None, found.home, f"{said}: what it is on does not answer"
+    except OSError as error:
+        return None, found.home, f"{said} cannot be entered: {error.strerror}"
     mode = stat.S_IMODE(inode.st_mode)
     if not stat.S_ISDIR(inode.st_mode):
         return "other", "directory", f"{said} is not a directory"

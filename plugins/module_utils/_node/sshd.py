@@ -80,12 +80,15 @@ def check(machine: Machine, users: list[dict]) -> Iterator[dict]:
         return
     found = list(settings(machine))
     for user in users:
-        wrong = _unread(found) or _widened(found, user["authorized_keys_files"])
-        field = "sshd"
-        if not wrong:
-            wrong = _judged(machine, user, found)
-        if wrong:
-            yield difference(user["name"], field, False, True, f"user {user['name']}: {wrong}", refused=True)
+        if wrong := _unread(found) or _widened(found, user["authorized_keys_files"]):
+            yield _difference(user, wrong)
+            return  # it is the same for all
+        if wrong := _judged(machine, user, found):
+            yield _difference(user, wrong)
+
+
+def _difference(user: dict, wrong: str) -> dict:
+    return difference(user["name"], "sshd", False, True, f"user {user['name']}: {wrong}", refused=True)
 
 
 def _unread(found: list[Setting]) -> str | None:

@@ -453,10 +453,12 @@ def test_blocks(machine, text, field):
 def limit(machine: Captured, name: str = "memlock", value: str = "unlimited", **fields: object) -> dict:
     """A limit as the controller completes it, in state."""
     manager = "infinity" if value == "unlimited" else value
+    logins = "".join(f"{who} {kind} {name} {value}\n" for who in ("*", "root") for kind in ("soft", "hard"))
+    services = f"[Manager]\nDefaultLimit{name.upper()}={manager}\n"
     texts = {
-        "logins": (f"/etc/security/limits.d/90-onecc-{name}.conf", "".join(f"{who} {kind} {name} {value}\n" for who in ("*", "root") for kind in ("soft", "hard"))),
-        "services": (f"/etc/systemd/system.conf.d/90-onecc-{name}.conf", f"[Manager]\nDefaultLimit{name.upper()}={manager}\n"),
-        "users' services": (f"/etc/systemd/user.conf.d/90-onecc-{name}.conf", f"[Manager]\nDefaultLimit{name.upper()}={manager}\n"),
+        "logins": (f"/etc/security/limits.d/90-onecc-{name}.conf", logins),
+        "services": (f"/etc/systemd/system.conf.d/90-onecc-{name}.conf", services),
+        "users' services": (f"/etc/systemd/user.conf.d/90-onecc-{name}.conf", services),
     }
     for path, text in texts.values():
         machine.write(path, text)
