@@ -237,8 +237,8 @@ def _groups(machine: Machine, user: dict, found: Account | None) -> Iterator[dic
 
 
 def _login(machine: Machine, user: dict, found: Account | None) -> Iterator[dict]:
-    """What else keeps the user from logging in. Only the first is refused: the rest is in the user's hands, or passes by
-    itself, and must not keep a key from being taken away."""
+    """What else keeps the user from logging in. Only a shell is refused: the rest is in the user's hands, or passes by itself,
+    and must not keep a key from being taken away."""
     name, shell = user["name"], user["shell"] or (found.shell if found else SHELL)
     if wrong := _unusable(machine, shell):
         advice = "Declare one that is" if user["shell"] is None else "Install what has it, or declare another one"
@@ -330,7 +330,8 @@ def _files(machine: Machine, user: dict) -> Iterator[dict]:
 
 
 def _sudo(machine: Machine, user: dict, found: Account | None) -> Iterator[dict]:
-    """Whether sudo goes by the file that gives the right. Who may not read /etc/sudoers cannot say."""
+    """Whether sudo goes by the file that gives the right. Who may not read /etc/sudoers cannot say. Not refused: the rest of
+    what is declared, such as another key, does not hang on it."""
     name, path = user["name"], f"{SUDOERS}/{GROUP}-{user['name']}"
     if not user["sudo"]:
         return
@@ -342,7 +343,7 @@ def _sudo(machine: Machine, user: dict, found: Account | None) -> Iterator[dict]
     elif rule := sudo.overriding(machine, path, name, {*user["groups"], *(found.groups | {found.group} if found else {name})}):
         reason = f"{rule.path} line {rule.line} comes later and counts: {rule.text[:200]}"
     if reason:
-        yield difference(name, "sudo in effect", False, True, f"user {name} does not become root by sudo: {reason}", refused=True)
+        yield difference(name, "sudo in effect", False, True, f"user {name} does not become root by sudo: {reason}")
 
 
 def _access(machine: Machine, name: str, found: Account | None) -> Iterator[dict]:

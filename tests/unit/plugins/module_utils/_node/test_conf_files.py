@@ -135,3 +135,9 @@ def test_a_counterpart_takes_the_value_away(machine):
     assert last(machine, "vm.dirty_ratio") == ("1048576", "/etc/sysctl.d/20.conf")
     machine.write("/etc/sysctl.d/30.conf", "vm.dirty_bytes = 0\n")
     assert last(machine, "vm.dirty_ratio")[0] == "5"
+
+
+@pytest.mark.parametrize(("last_value", "value"), [("3", "3"), ("1", "2")])
+def test_what_is_set_anew_is_written_last_and_what_is_repeated_is_not(machine, last_value, value):
+    machine.write("/etc/sysctl.d/a.conf", f"vm.* = 1\nvm.o* = 2\nvm.* = {last_value}\n")
+    assert last(machine, "vm.other")[0] == value
