@@ -55,7 +55,7 @@ def settings(machine: Machine, path: str = CONFIG, match: str = "", depth: int =
             continue
         keyword, value = found[1].lower(), re.sub(r"\s#.*", "", found[2]).replace('"', "")
         if keyword == "match":
-            match = "" if value.lower() == "all" else value
+            match = value
         elif keyword == "include":
             for pattern in value.split():
                 for included in _included(machine, os.path.join(os.path.dirname(CONFIG), pattern)):
@@ -91,9 +91,16 @@ def _difference(user: dict, wrong: str) -> dict:
     return difference(user["name"], "sshd", False, True, f"user {user['name']}: {wrong}", refused=True)
 
 
+def for_everybody(found: list[Setting]) -> list[Setting]:
+    """The lines of AuthorizedKeysFile that are about everybody, the one that counts first: what is behind `Match all` stands
+    above what is before any Match."""
+    lines = [item for item in found if item.keyword == "authorizedkeysfile"]
+    return [item for item in lines if item.match.lower() == "all"] + [item for item in lines if not item.match]
+
+
 def _unread(found: list[Setting]) -> str | None:
     """Why sshd will not read the file in which the role names the keys, or not go by it. Of a keyword the first value counts."""
-    everybody = [item for item in found if item.keyword == "authorizedkeysfile" and not item.match]
+    everybody = for_everybody(found)
     if everybody and KEYS in everybody[0].value.split():
         return None
     if not any(item.path == OURS for item in everybody):
@@ -106,7 +113,7 @@ def _unread(found: list[Setting]) -> str | None:
 
 def _widened(found: list[Setting], declared: list[str]) -> str | None:
     """Whether our file would change where sshd looks for people's own keys: it may neither let more people in, nor fewer."""
-    site = next((item for item in found if item.keyword == "authorizedkeysfile" and not item.match and item.path != OURS), None)
+    site = next((item for item in for_everybody(found) if item.path != OURS), None)
     own = [word for word in key_files(site.value) if word != KEYS] if site else list(specs.AUTHORIZED_KEYS_FILES)
     if own == key_files(" ".join(declared)):
         return None

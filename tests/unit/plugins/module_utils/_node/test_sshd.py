@@ -176,5 +176,5 @@ def test_sshd_itself_agrees(main, included, below):
             pytest.skip(f"sshd does not say: {done.stderr}")
         assume(not done.returncode)
         said = next(line for line in done.stdout.splitlines() if line.startswith("authorizedkeysfile ")).partition(" ")[2]
-        everybody = [item.value for item in sshd.settings(machine) if item.keyword == "authorizedkeysfile" and not item.match]
+        everybody = [item.value for item in sshd.for_everybody(list(sshd.settings(machine)))]
         assert sshd.key_files(said) == (sshd.key_files(everybody[0]) if everybody else specs.AUTHORIZED_KEYS_FILES)
