@@ -17,6 +17,9 @@ description:
   - Without O(access), takes away the keys and rights that this module gave, and lets an account that it made expire. Files,
     running processes and accounts that were there before stay.
   - The key by which the run is connected is never taken away; the module fails instead.
+  - What would fail is refused before anything is changed, such as a number that is another account's, a group that the node does not
+    have, or a shell that is not installed. What keeps the user from logging in and is not this module's to mend, such as a home that
+    others may write to, is a warning; M(onecc.cluster.drift) goes on naming it.
 options:
   name:
     description: Name of the account.
@@ -46,6 +49,13 @@ options:
     description: Whether the user has access at all.
     type: bool
     default: true
+  authorized_keys_files:
+    description: >-
+      Where sshd looks for people's own keys, as C(AuthorizedKeysFile) of C(sshd_config) has it. Nothing is changed there; the role
+      P(onecc.cluster.base#role) compares it.
+    type: list
+    elements: str
+    default: [.ssh/authorized_keys, .ssh/authorized_keys2]
 author:
   - The onecc.cluster developers (@onecc)
 attributes:
@@ -85,15 +95,13 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node import account
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import mended
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
-# sudo refuses a file that others may write, and sudoers(5) has this mode.
-SUDOERS_MODE = 0o440
-
 
 class Access:
     """The steps by which a user gets or loses access; each may be cut, and is taken again by the next run."""
 
     def __init__(self, module: AnsibleModule, machine: Machine) -> None:
         self.module = module
+        self.machine = machine
         self.user = module.params
         self.account = accounts.account(machine, module.params["name"])
 
@@ -111,8 +119,8 @@ class Access:
             self.command("useradd", "--create-home", "--uid", str(self.user["uid"]), "--shell", shell, "--groups", groups, "--", name)
         else:
             self.change(self.account)
-        self.write(f"{accounts.KEYS}/{name}", accounts.keys_text(self.user), 0o644)
-        self.write(self.sudoers, accounts.sudoers_text(self.user), SUDOERS_MODE)
+        self.write(f"{accounts.KEYS}/{name}", accounts.keys_text(self.user), accounts.KEYS_MODE)
+        self.write(self.sudoers, accounts.sudoers_text(self.user), accounts.SUDOERS_MODE)
 
     def change(self, account: accounts.Account) -> None:
         name, changes = self.user["name"], []
@@ -120,10 +128,12 @@ class Access:
             changes += ["--expiredate", ""]
         if self.user["shell"] not in (None, account.shell):
             changes += ["--shell", self.user["shell"]]
-        if missing := sorted(set(self.user["groups"]) - account.groups):
+        if missing := sorted(set(self.user["groups"]) - account.groups - {account.group}):
             changes += ["--append", "--groups", ",".join(missing)]
         if changes:
             self.command("usermod", *changes, "--", name)
+        if accounts.homeless(self.machine, account):
+            self.command("mkhomedir_helper", name)  # of libpam-modules-bin; as useradd makes it, and only where nothing is
 
     def take(self) -> None:
         """The account first: whoever gets in by a key of their own is out with it."""
@@ -139,6 +149,8 @@ class Access:
     def write(self, path: str, text: str | None, mode: int) -> None:
         """The file with that text, or no file."""
         if text:
+            if accounts.access_of(self.machine, path, mode):
+                os.unlink(path)  # else its mode would stay
             durable.write(path, text, mode)
         else:
             durable.remove(path)
@@ -156,6 +168,11 @@ def converge(module: AnsibleModule) -> dict:
             access.give()
         else:
             access.take()
+        # A home that its user opened to others, and the like: it must not end a run, for that is in the user's hands.
+        left = list(accounts.check(machine, module.params))
+        for item in left:
+            module.warn(item["message"])
+        return mended([item for item in differences if item not in left])
     return mended(differences)
 
 

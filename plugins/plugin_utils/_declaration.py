@@ -92,7 +92,7 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
 # Kinds of which none at all is a declaration too: nobody but the declared users has access.
 _MEANT_WHEN_EMPTY = ("users",)
 
-# Those that pam_limits(8) and systemd(1) know by the same name and in the same unit.
+# Those that pam_limits(8) and systemd(1) know by the same name.
 _LIMITS = ("core", "data", "fsize", "memlock", "nofile", "nproc", "stack")
 _UNIT = (r"[A-Za-z0-9:_.\\@-]+\.[a-z]+", "a unit's full name, such as fstrim.timer")
 
@@ -261,7 +261,7 @@ def complete(state: Any, folder: pathlib.Path | None = None, variables: Mapping[
     for mount in checked.get("mounts", []):
         _source(mount, checked.get("arrays", []))
     for limit in checked.get("limits", []):
-        _limit(limit)
+        _limit(limit, {item["name"].replace("/", "."): item["value"] for item in checked.get("sysctls", [])}.get("fs.nr_open"))
     for block in checked.get("blocks", []):
         block["content"] = block["content"].rstrip("\n") + "\n"
         if wrong := blocks.invalid(block["content"]):
@@ -281,6 +281,8 @@ def complete(state: Any, folder: pathlib.Path | None = None, variables: Mapping[
         # 90: after the distribution's own, before an administrator's 99.
         sysctl["file"] = f"/etc/sysctl.d/90-onecc-{sysctl['name'].replace('/', '.')}.conf"
         sysctl["content"] = f"{sysctl['name']} = {sysctl['value']}\n"
+        # One of them may bring the parameter, which is not there before.
+        sysctl["modules"] = [item["name"] for item in checked.get("kernel_modules", [])]
     return checked
 
 
@@ -324,10 +326,16 @@ def _check_patterns(kind: str, resource: dict, name: str) -> None:
         raise DeclarationError(f"{kind}, {name}: {wrong}.")
 
 
-def _limit(limit: dict) -> None:
-    """The files that a limit is made of, and what systemd says of it. For logins as limits.conf(5) has it: * is not root."""
+def _limit(limit: dict, nr_open: str | None) -> None:
+    """The files that a limit is made of, and what systemd says of it. For logins as limits.conf(5) has it: * is not root.
+
+    `nr_open` is the declared fs.nr_open, which is set before the limits are.
+    """
     name, value = limit["name"], limit["value"]
-    limit["manager"] = "infinity" if value == "unlimited" else value
+    limit["nr_open"] = nr_open
+    # limits.conf(5) counts these in KiB, systemd.exec(5) in bytes.
+    bytes_ = int(value) * 1024 if value != "unlimited" and name in ("core", "data", "fsize", "memlock", "stack") else value
+    limit["manager"] = "infinity" if value == "unlimited" else str(bytes_)
     logins = "".join(f"{who} {kind} {name} {value}\n" for who in ("*", "root") for kind in ("soft", "hard"))
     manager = f"[Manager]\nDefaultLimit{name.upper()}={limit['manager']}\n"
     limit["files"] = [

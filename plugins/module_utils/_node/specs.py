@@ -55,6 +55,12 @@ USER_NAME = r"[a-z_][a-z0-9_-]{0,31}"
 # authorized_keys(5), "AUTHORIZED_KEYS FILE FORMAT", without options: a type, the key in base64, and a comment.
 KEY = r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{40,}={0,2}( [ -~]*)?"
 
+# What sshd_config(5) has as the default of AuthorizedKeysFile, and what one of its words may be: it is written into that file.
+AUTHORIZED_KEYS_FILES = [".ssh/authorized_keys", ".ssh/authorized_keys2"]
+AUTHORIZED_KEYS_FILE = (r"(?!none$)[A-Za-z0-9_.%/@:+-]+", "one path as AuthorizedKeysFile of sshd_config(5) has it, such as .ssh/authorized_keys")
+# Shells that end at once (nologin(8), false(1)): who has one cannot log in.
+NO_SHELLS = tuple(f"{folder}/{name}" for folder in ("/bin", "/usr/bin", "/sbin", "/usr/sbin") for name in ("nologin", "false", "true"))
+
 USER = {
     "name": {"type": "str", "required": True},
     "uid": {"type": "int"},
@@ -63,6 +69,8 @@ USER = {
     "sudo": {"type": "bool", "default": False},
     "keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "access": {"type": "bool", "default": True},
+    # Where sshd looks for people's own keys. It is the node's, and the same for all users.
+    "authorized_keys_files": {"type": "list", "elements": "str", "default": AUTHORIZED_KEYS_FILES, "no_log": False},
 }
 
 # A pattern of names, as glob(7) has them.

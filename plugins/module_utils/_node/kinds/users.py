@@ -3,19 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
-"""Users: their account, keys and rights; and the access of those who are no longer declared."""
+"""Users: their account, keys and rights, and whether sshd and sudo go by them; and the access of those who are no longer declared."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts
+from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, sshd
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     for user in resources:
         yield from accounts.check(machine, user)
+    yield from sshd.check(machine, resources)
     for name in sorted(accounts.managed(machine) - {user["name"] for user in resources}):
         yield from accounts.check(machine, {"name": name, "access": False})
 

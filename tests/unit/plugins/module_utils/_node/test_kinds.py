@@ -211,9 +211,9 @@ def test_units_are_asked_for_at_once(machine):
 
 @pytest.mark.parametrize(("state", "enabled", "differs"), [
     ("enabled", True, False), ("enabled", False, True),
-    ("enabled-runtime", True, False), ("alias", True, False), ("generated", True, False),
+    ("enabled-runtime", True, True), ("alias", True, False), ("generated", True, False),
     ("disabled", True, True), ("disabled", False, False),
-    ("masked", True, True), ("masked", False, False),
+    ("masked", False, False),
     ("static", True, False), ("static", False, False), ("indirect", True, False), ("indirect", False, False),
     ("", True, True), ("", False, False),
 ])
@@ -238,10 +238,19 @@ def test_a_unit_that_is_not_found(machine):
     assert unit(machine, ("not-found", "inactive", ""), enabled=False) == [("a.service", "exists", False, True)]
 
 
-def test_the_message_of_a_masked_unit(machine):
-    answer(machine, ("masked", "inactive", "masked"))
-    found, = units.check(machine, [{"name": "a.service", "enabled": True, "active": None}])
-    assert found["message"] == "unit a.service is masked, declared is enabled"
+@pytest.mark.parametrize("declared", [{"enabled": True}, {"active": True}, {"enabled": True, "active": True}])
+@pytest.mark.parametrize(("load", "field"), [("masked", "masked"), ("bad-setting", "load"), ("error", "load")])
+def test_a_unit_that_cannot_be_started(machine, load, field, declared):
+    answer(machine, (load, "inactive", "masked"))
+    found, = units.check(machine, [{"name": "a.service", "enabled": None, "active": None, **declared}])
+    assert (found["field"], found["refused"]) == (field, True)
+
+
+@pytest.mark.parametrize(("result", "since", "refused"), [("no", "123", True), ("no", "0", False), ("yes", "123", False)])
+def test_a_unit_whose_condition_is_not_met(machine, result, since, refused):
+    answer(machine, ("loaded", "inactive", f"enabled\nConditionResult={result}\nConditionTimestampMonotonic={since}"))
+    found, = units.check(machine, [{"name": "a.service", "enabled": True, "active": True}])
+    assert (found["field"], found.get("refused", False)) == ("active", refused)
 
 
 @pytest.mark.parametrize("text", ["", "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"])
@@ -331,6 +340,47 @@ def test_a_sysctl_that_the_kernel_does_not_have(machine):
     assert check(sysctls, machine, declared) == [("vm.nothing", "exists", False, True)]
 
 
+@pytest.mark.parametrize(("is_", "should", "refused"), [
+    ("1024\n", "0x4000", True), ("1024\n", "02000", True), ("1024\n", "16k", True), ("1024\n", "1e3", True), ("0\n", "-1", False),
+    ("4096\t131072\t6291456\n", "4096 131072", True), ("1024\n", "1 2", True), ("1024\n", "+5", True), ("1024\n", "2048", False),
+    ("cubic\n", "bbr", False), ("\n", "8080,9090", False),
+])
+def test_a_value_that_the_kernel_writes_otherwise(machine, is_, should, refused):
+    machine.write("/proc/sys/net/x/y", is_)
+    found = next(item for item in sysctls.check(machine, [sysctl("net.x.y", should)]) if item["field"] == "value")
+    assert found.get("refused", False) is refused
+
+
+@pytest.mark.parametrize("name", ["net.ipv4.ip_local_reserved_ports", "kernel.hostname", "kernel.core_pattern"])
+def test_what_is_a_number_by_chance(machine, name):
+    machine.write(sysctls.proc_path(name), "8080\n")
+    found = next(item for item in sysctls.check(machine, [sysctl(name, "8080,9090-9099")]) if item["field"] == "value")
+    assert "refused" not in found
+
+
+def test_an_unknown_sysctl_is_refused_unless_a_declared_module_may_bring_it(machine):
+    declared = {**sysctl("net.netfilter.nf_conntrack_max", "9"), "modules": ["nf-conntrack"]}
+    found = next(iter(sysctls.check(machine, [declared])))
+    assert (found["field"], found.get("refused", False)) == ("exists", False)
+    machine.write("/sys/module/nf_conntrack/refcnt", "0\n")
+    assert next(iter(sysctls.check(machine, [declared])))["refused"]
+    assert next(iter(sysctls.check(machine, [sysctl("vm.nothing", "1")])))["refused"]
+
+
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("line", ["net.ipv4.neigh.default.gc_thresh3 = 1024\n", "-net/ipv4/neigh/default/gc_thresh3\n"])
+def test_a_file_that_overrides_ours_at_boot(machine, line, ours):
+    """Named now, and before ours is written."""
+    declared = sysctl("net.ipv4.neigh.default.gc_thresh3", "16384")
+    machine.write(sysctls.proc_path(declared["name"]), "16384\n")
+    machine.write("/etc/sysctl.d/99-vendor.conf", f"# vendor\n{line}")
+    if ours:
+        machine.write(declared["file"], declared["content"])
+    found = list(sysctls.check(machine, [declared]))
+    assert [(item["field"], item.get("refused", False)) for item in found] == [*([] if ours else [("at_boot", False)]), ("overridden", True)]
+    assert "/etc/sysctl.d/99-vendor.conf line 2" in found[-1]["message"]
+
+
 # the checker
 
 
@@ -402,26 +452,109 @@ def test_blocks(machine, text, field):
 # limits
 
 
-def limit(machine: Captured, shown: str = "DefaultLimitMEMLOCK=infinity") -> dict:
-    declared = {"name": "memlock", "manager": "infinity", "files": [{"for": "logins", "path": "/etc/l.conf", "content": "* hard\n"}]}
-    machine.write("/etc/l.conf", "* hard\n")
-    machine.answers["systemctl"] = Completed(0, f"{shown}\n")
-    return declared
+def limit(machine: Captured, name: str = "memlock", value: str = "unlimited", **fields: object) -> dict:
+    """A limit as the controller completes it, in state."""
+    manager = "infinity" if value == "unlimited" else value
+    logins = "".join(f"{who} {kind} {name} {value}\n" for who in ("*", "root") for kind in ("soft", "hard"))
+    services = f"[Manager]\nDefaultLimit{name.upper()}={manager}\n"
+    texts = {
+        "logins": (f"/etc/security/limits.d/90-onecc-{name}.conf", logins),
+        "services": (f"/etc/systemd/system.conf.d/90-onecc-{name}.conf", services),
+        "users' services": (f"/etc/systemd/user.conf.d/90-onecc-{name}.conf", services),
+    }
+    for path, text in texts.values():
+        machine.write(path, text)
+    key = f"DefaultLimit{name.upper()}"
+    machine.answers["systemctl"] = Completed(0, f"{key}={manager}\n{key}Soft={manager}\n")
+    machine.answers["getent"] = Completed(2, "")
+    machine.write("/etc/passwd", "root:x:0:0::/root:/bin/sh\nsyslog:x:104:104::/:/bin/sh\nubuntu:x:1000:1000::/home/ubuntu:/bin/bash\n")
+    machine.write("/etc/group", "root:x:0:\nubuntu:x:1000:\nops:x:3000:ubuntu\nempty:x:3001:\n")
+    return {"name": name, "manager": manager, "files": [{"for": what, "path": path, "content": text} for what, (path, text) in texts.items()], **fields}
 
 
 def test_a_limit_in_state(machine):
     assert check(limits, machine, limit(machine)) == []
 
 
-def test_a_limit_that_nobody_wrote_down(machine):
+@pytest.mark.parametrize("number", range(3))
+def test_a_limit_that_nobody_wrote_down(machine, number):
     declared = limit(machine)
-    machine.write("/etc/l.conf", "* soft\n")
-    assert check(limits, machine, declared) == [("memlock", "logins", False, True)]
+    machine.write(declared["files"][number]["path"], "* soft\n")
+    assert check(limits, machine, declared) == [("memlock", declared["files"][number]["for"], False, True)]
 
 
-@pytest.mark.parametrize("shown", ["DefaultLimitMEMLOCK=8388608", "", "Failed to connect to bus"])
+@pytest.mark.parametrize("shown", [
+    "DefaultLimitMEMLOCK=8388608", "", "Failed to connect to bus", "DefaultLimitMEMLOCK=infinity\nDefaultLimitMEMLOCKSoft=65536",
+])
 def test_a_limit_that_systemd_has_not_read(machine, shown):
-    assert [item[1] for item in check(limits, machine, limit(machine, shown))] == ["running"]
+    declared = limit(machine)
+    machine.answers["systemctl"] = Completed(0, f"{shown}\n")
+    assert [item[1] for item in check(limits, machine, declared)] == ["running"]
+
+
+@pytest.mark.parametrize(("path", "text", "who"), [
+    ("/etc/security/limits.d/zz-vendor.conf", "* hard memlock 64\n* soft memlock 64\n", ["everybody else", "ubuntu"]),
+    ("/etc/security/limits.d/zz-vendor.conf", "root - memlock 64\n", ["root"]),
+    ("/etc/security/limits.d/10-vendor.conf", "ubuntu hard memlock 64\n", ["ubuntu"]),
+    ("/etc/security/limits.conf", "@ops soft memlock 64\n", ["ubuntu"]),
+    ("/etc/security/limits.conf", "1000: soft memlock 64\n", ["ubuntu"]),
+    ("/etc/security/limits.conf", "ubuntu -\n", ["ubuntu"]),
+    ("/etc/security/limits.conf", "* - memlock 64\nsyslog - memlock 64\n@empty - memlock 64\n@nobody - memlock 64\n", []),
+    ("/etc/security/limits.d/zz-vendor.conf", "* - memlock unlimited\n* - nproc 64\n# * - memlock 64\n", []),
+    ("/etc/security/limits.d/zz-vendor.txt", "* - memlock 64\n", []),
+])
+def test_who_gets_another_limit_at_a_login(machine, path, text, who):
+    declared = limit(machine)
+    machine.write(path, text)
+    found = list(limits.check(machine, [declared]))
+    assert all(item["field"] == "overridden" and item["refused"] and path in item["message"] for item in found)
+    assert bool(found) == bool(who) and all(name in found[0]["message"] for name in who)
+
+
+def test_a_group_of_a_directory_service_counts(machine):
+    declared = limit(machine)
+    machine.write("/etc/security/limits.conf", "@students - memlock 64\n")
+    machine.answers["getent"] = Completed(0, "students:*:9000:\n")
+    assert "@students" in next(iter(limits.check(machine, [declared])))["message"]
+
+
+@pytest.mark.parametrize(("text", "fields"), [
+    ("session required pam_unix.so\n", ["pam"]), ("session required pam_limits.so conf=/etc/x\n", ["pam"]), ("@include a\n", ["pam"]),
+    ("session required pam_limits.so\n", []),
+])
+def test_logins_without_pam_limits(machine, text, fields):
+    declared = limit(machine)
+    machine.write("/etc/pam.d/sshd", text)
+    assert [item[1] for item in check(limits, machine, declared)] == fields
+
+
+@pytest.mark.parametrize(("path", "text", "overrides"), [
+    ("/etc/systemd/system.conf.d/99-vendor.conf", "[Manager]\nDefaultLimitMEMLOCK=8M\n", True),
+    ("/usr/lib/systemd/system.conf.d/99-vendor.conf", "[Manager]\nDefaultLimitMEMLOCK=8M:infinity\n", True),
+    ("/run/systemd/user.conf.d/99-vendor.conf", "[Manager]\nDefaultLimitMEMLOCK=\n", True),
+    ("/etc/systemd/system.conf", "[Manager]\nDefaultLimitMEMLOCK=8M\n", False),
+    ("/etc/systemd/system.conf.d/99-vendor.conf", "[Other]\nDefaultLimitMEMLOCK=8M\n", False),
+    ("/etc/systemd/system.conf.d/99-vendor.conf", "[Manager]\n#DefaultLimitMEMLOCK=8M\nDefaultLimitMEMLOCK=x\nDefaultLimitNPROC=5\n", False),
+    ("/etc/systemd/system.conf.d/99-vendor.conf", "[Manager]\nDefaultLimitMEMLOCK=infinity:infinity\n", False),
+])
+def test_who_has_the_last_word_for_services(machine, path, text, overrides):
+    declared = limit(machine)
+    machine.write(path, text)
+    found = list(limits.check(machine, [declared]))
+    assert [item["field"] for item in found] == (["overridden"] if overrides else [])
+    assert not overrides or path in found[0]["message"]
+
+
+@pytest.mark.parametrize(("value", "declared", "boot", "refused"), [
+    ("1048576", None, None, False), ("2097152", None, None, True), ("unlimited", None, None, True), ("2097152", "2097152", None, False),
+    ("2097152", "1048577", None, True), ("1048576", None, "65536", True), ("1048576", "1048576", "65536", False),
+])
+def test_more_files_than_the_kernel_allows(machine, value, declared, boot, refused):
+    machine.write("/proc/sys/fs/nr_open", "1048576\n")
+    if boot:
+        machine.write("/etc/sysctl.d/99.conf", f"fs.nr_open = {boot}\n")
+    found = list(limits.check(machine, [limit(machine, "nofile", value, nr_open=declared)]))
+    assert [(item["field"], item["refused"]) for item in found] == ([("value", True)] if refused else [])
 
 
 HOSTS = "127.0.0.1 localhost\n"
