@@ -55,6 +55,19 @@ options:
         type: list
         elements: str
         default: []
+      overwrite:
+        description: Serial numbers of drives that may be overwritten.
+        type: list
+        elements: str
+        default: []
+      recreate:
+        description: Whether it is made anew where all its drives are blank.
+        type: bool
+        default: false
+      adopt:
+        description: Whether an array of this name is taken over.
+        type: bool
+        default: false
   source:
     description:
       - Device, export or tag to mount, as mount(8) takes it.
