@@ -37,8 +37,8 @@ options:
         required: true
       version:
         description:
-          - Its exact version. V(newest) is the newest one in the lists of packages, of locked packages only. Without it, any installed version will do, and where none is
-            installed the newest one is.
+          - Its exact version. V(newest), of locked packages only, is the newest one in the lists of packages. Without it, any installed version
+            will do, and where none is installed the newest one is.
         type: str
       hold:
         description: Whether it is held.

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
-# systemctl(1), is-enabled. A unit of the latter states can be neither enabled nor disabled: it is as declared either way.
-ENABLED = ("enabled", "enabled-runtime", "alias", "generated")
+# systemctl(1), is-enabled. A unit of the latter states can be neither enabled nor disabled: it is as declared either way. What is
+# enabled in /run only (enabled-runtime) is not at the next boot.
+ENABLED = ("enabled", "alias", "generated")
 NEITHER = ("static", "indirect")
 
 
@@ -30,6 +31,15 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
         name = unit["name"]
         if found.get("LoadState") in ("not-found", None):
             yield difference(name, "exists", False, True, f"unit {name} does not exist")
+            continue
+        if found["LoadState"] == "masked" and (unit.get("enabled") or unit.get("active")):
+            field = "enabled" if unit.get("enabled") else "active"
+            message = f"unit {name} is masked, so nothing starts it, declared is {field}. If that may be undone, run `systemctl unmask {name}`"
+            yield difference(name, field, False, True, message, refused=True)
+            continue
+        if found["LoadState"] not in ("loaded", "masked"):
+            message = f"unit {name} cannot be read by systemd ({found['LoadState']}); `systemctl status {name}` says why"
+            yield difference(name, "loaded", found["LoadState"], "loaded", message, refused=True)
             continue
         enabled = found.get("UnitFileState") in ENABLED
         if unit.get("enabled") is not None and enabled != unit["enabled"] and found.get("UnitFileState") not in NEITHER:

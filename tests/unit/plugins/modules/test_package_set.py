@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.module_utils._node import apt, dpkg, package_sets
+from ansible_collections.onecc.cluster.plugins.module_utils._node import apt, dpkg
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import debconf_answers
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Completed
 from ansible_collections.onecc.cluster.plugins.modules import package_set

@@ -209,7 +209,7 @@ def test_units_are_asked_for_at_once(machine):
 
 @pytest.mark.parametrize(("state", "enabled", "differs"), [
     ("enabled", True, False), ("enabled", False, True),
-    ("enabled-runtime", True, False), ("alias", True, False), ("generated", True, False),
+    ("enabled-runtime", True, True), ("alias", True, False), ("generated", True, False),
     ("disabled", True, True), ("disabled", False, False),
     ("masked", True, True), ("masked", False, False),
     ("static", True, False), ("static", False, False), ("indirect", True, False), ("indirect", False, False),
@@ -239,7 +239,13 @@ def test_a_unit_that_is_not_found(machine):
 def test_the_message_of_a_masked_unit(machine):
     answer(machine, ("masked", "inactive", "masked"))
     found, = units.check(machine, [{"name": "a.service", "enabled": True, "active": None}])
-    assert found["message"] == "unit a.service is masked, declared is enabled"
+    assert found["refused"] and "systemctl unmask a.service" in found["message"]
+    assert list(units.check(machine, [{"name": "a.service", "enabled": None, "active": True}]))[0]["refused"]
+
+
+@pytest.mark.parametrize("state", ["error", "bad-setting"])
+def test_a_unit_that_systemd_cannot_read(machine, state):
+    assert unit(machine, (state, "inactive", "enabled"), enabled=True) == [("a.service", "loaded", state, "loaded")]
 
 
 @pytest.mark.parametrize("text", ["", "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"])
@@ -285,6 +291,28 @@ def test_a_built_in_module(machine, line):
     assert check(kernel_modules, machine, module("nvme-tcp")) == []
     machine.write(module("tcp")["file"], "tcp\n")
     assert check(kernel_modules, machine, module("tcp")) == [("tcp", "loaded", False, True)]
+
+
+@pytest.mark.parametrize(("file", "text", "forbids"), [
+    ("/etc/modprobe.d/vendor.conf", "# x\nblacklist nvme_tcp\n", "file"), ("/usr/lib/modprobe.d/a.conf", "install nvme-tcp /bin/false\n", "both"),
+    ("/run/modprobe.d/a.conf", "install nvme_tcp \\\n  /usr/bin/true\n", "both"), ("/proc/cmdline", "ro module_blacklist=a,nvme_tcp\n", "both"),
+    ("/proc/cmdline", "ro modprobe.blacklist=nvme-tcp\n", "file"), ("/etc/modprobe.d/vendor.conf", "blacklist nvme\nalias a nvme-tcp\n", ""),
+    ("/etc/modprobe.d/vendor.conf.bak", "blacklist nvme-tcp\n", ""), ("/etc/modprobe.d/a.conf", "install nvme-tcp /sbin/modprobe -i nvme-tcp\n", ""),
+])
+def test_a_module_that_something_else_keeps_from_being_loaded_at_boot(machine, file, text, forbids):
+    machine.write("/sys/module/nvme_tcp/refcnt", "0\n")
+    machine.write(module("nvme-tcp")["file"], "nvme-tcp\n")
+    machine.write(file, text)
+    forbidden = [("nvme-tcp", "forbidden", True, False)]
+    assert check(kernel_modules, machine, module("nvme-tcp")) == (forbidden if forbids else [])
+    assert check(kernel_modules, machine, {"name": "nvme-tcp"}) == (forbidden if forbids == "both" else [])
+
+
+def test_only_the_first_of_two_files_of_one_name_forbids(machine):
+    machine.write("/sys/module/nvme_tcp/refcnt", "0\n")
+    machine.write("/etc/modprobe.d/a.conf", "")
+    machine.write("/usr/lib/modprobe.d/a.conf", "install nvme-tcp /bin/false\n")
+    assert check(kernel_modules, machine, {"name": "nvme-tcp"}) == []
 
 
 # sysctls
