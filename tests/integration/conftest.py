@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A lab for the tests that need machines, and the way to run playbooks and commands against it.
 
-The lab has two head nodes and one compute node, and ends with the tests. To keep working with one that is up, name it:
-`ONECC_TEST_LAB=default pytest tests/integration`.
+The lab has two head nodes and two compute nodes, and ends with the tests, however they end. To keep working with one that
+is up, name it: `ONECC_TEST_LAB=default pytest tests/integration`. It has to have those nodes.
+
+Tests do not clean up on nodes. A test that changes what later ones rely on is marked `spoils`, with the nodes that it
+spoils (all of them, and the shared file systems, where it names none): they are restored from a snapshot afterwards. So
+are all nodes after a test that failed.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +30,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT / "tests" / "lab"))
 runpy.run_path(str(CHECKOUT / "tests" / "unit" / "conftest.py"))  # makes the collection importable, once for all tests
 
-# A node boots in 20 s alone on an emulated processor, and in minutes on a busy computer.
+# A node boots in 5 s; in 20 s alone on an emulated processor, and in minutes on a busy computer.
 BOOT_SECONDS = 600
 
 
@@ -109,6 +113,14 @@ class Lab:
 
         return lab.find_machine(self.name, node)
 
+    def save(self) -> None:
+        """Keeps the lab as it is now, in state."""
+        subprocess.run([*self.command, "save", "in-state"], check=True)
+
+    def restore(self, *nodes: str) -> None:
+        """Makes these nodes, or all and the shared file systems, what they were at `save`."""
+        subprocess.run([*self.command, "restore", "in-state", *nodes], check=True)
+
     def boot(self, node: str) -> None:
         """Gives a node its power back, and waits until it answers."""
         machine = self.machine(node)
@@ -126,7 +138,7 @@ def running_lab(name: str, folder: Path, *size: str) -> Iterator[Lab]:
     own.name = name
     try:
         subprocess.run([*own.command, "down"], check=True)  # what a run that was killed may have left
-        subprocess.run([*own.command, "up", *size], check=True)
+        subprocess.run([*own.command, "up", "--owner", str(os.getpid()), *size], check=True)
         yield Lab(name, folder)
     finally:
         subprocess.run([*own.command, "down"], check=True)
@@ -139,24 +151,46 @@ def named_or_running_lab(name: str, folder: Path, *size: str) -> contextlib.Abst
 
 
 @pytest.fixture(scope="session")
-def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab whose nodes nobody has configured; already configured where ONECC_TEST_LAB names one that was."""
-    with named_or_running_lab("integration", tmp_path_factory.mktemp("lab"), "--heads", "2", "--compute", "1") as lab:
+def bare_lab(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Lab]:
+    """A lab that may be configured or not, one for each process that runs tests."""
+    name = "integration" if worker_id == "master" else f"integration-{worker_id}"
+    with named_or_running_lab(name, tmp_path_factory.mktemp("lab"), *SIZE) as lab:
         yield lab
 
 
 @pytest.fixture(scope="session")
 def converged_lab(bare_lab: Lab) -> Lab:
-    """The lab after its first site.yml."""
+    """The lab after its first site.yml, of which there is a snapshot."""
     first = bare_lab.site()
     assert first.rc == 0, first.output
+    bare_lab.save()
     return bare_lab
 
 
 @pytest.fixture
-def lab(converged_lab: Lab) -> Iterator[Lab]:
-    """The lab in state, before the test; what a test leaves behind is mended for the next one."""
+def lab(converged_lab: Lab, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """The lab in state, before the test and, where the test is marked `spoils` or fails, again after it."""
     yield converged_lab
+    mark = request.node.get_closest_marker("spoils")
+    if failed(request.node):
+        converged_lab.restore()
+    elif mark:
+        converged_lab.restore(*mark.args)
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+def failed(item: pytest.Item) -> bool:
+    return item.stash.get(FAILED, False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
 
 
 def lambda_source(lab: Lab, state: str = "") -> dict[str, str]:
@@ -186,7 +220,9 @@ def source(lab: Lab, repository: str, key_file: str) -> dict[str, str]:
     return {"url": url, "key": key.decode(), "fingerprint": fingerprint}
 
 
+SIZE = ("--heads", "2", "--compute", "2")
 NODE = "1cc-node-1"
+OTHER_NODE = "1cc-node-2"
 HEAD = "1cc-head-1"
 OTHER_HEAD = "1cc-head-2"
 

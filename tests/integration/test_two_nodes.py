@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
-from conftest import Lab, named_or_running_lab
+from conftest import NODE, OTHER_NODE, Lab
 
-NODES = ("1cc-node-1", "1cc-node-2")
+NODES = (NODE, OTHER_NODE)
 # The lab's rails are soft-RoCE.
 DECLARED = {"onecc_rails": {"link_layer": "Ethernet"}}
 WRITES, BYTES = 200, 65536
@@ -30,16 +29,15 @@ su ubuntu -c "test -f ~/.ssh/id_onecc_test || ssh-keygen -q -t ed25519 -C onecc-
 cat ~ubuntu/.ssh/id_onecc_test.pub
 """
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.spoils(*NODES)
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab with two compute nodes, in the state that names their rails."""
-    with named_or_running_lab("pair", tmp_path_factory.mktemp("pair"), "--heads", "1", "--compute", "2") as lab:
-        done = lab.site("-e", json.dumps(DECLARED))
-        assert done.rc == 0, done.output
-        yield lab
+@pytest.fixture
+def pair(lab: Lab) -> Lab:
+    """The lab, with compute nodes in the state that names their rails."""
+    done = lab.site("--limit", "onecc_compute", "-e", json.dumps(DECLARED))
+    assert done.rc == 0, done.output
+    return lab
 
 
 def devices(lab: Lab, node: str) -> list[str]:
@@ -84,32 +82,27 @@ def test_open_mpi_over_the_host_file(pair: Lab) -> None:
     key = pair.ssh(first, SSH)
     hosts = {node: pair.ssh(node, "cat /etc/ssh/ssh_host_ed25519_key.pub").split()[:2] for node in NODES}
     known = "\n".join(f"{node} {' '.join(parts)}" for node, parts in hosts.items())
-    try:
-        for node in NODES:
-            pair.ssh(node, f"""
-                apt-get install -qq -y --no-install-recommends openmpi-bin openssh-client python3-mpi4py >/dev/null
-                echo '{key}' >> ~ubuntu/.ssh/authorized_keys
-                printf '%s\\n' '{PROGRAM}' > /tmp/onecc-test-sum.py
-            """)
-        before = {node: sent(pair, node) for node in NODES}
-        # By libfabric: the handshake of UCX 1.13 times out on soft-RoCE. Of verbs alone, without TCP to fall back on; for two ranks,
-        # as the completion queue for its default of 256 is larger than soft-RoCE's.
-        said = pair.ssh(first, f"""
-            printf '%s\\n' '{known}' > /tmp/onecc-test-known
-            cat > /tmp/onecc-test-mpi <<'END'
-            . /etc/profile.d/onecc-nccl.sh
-            mpirun --hostfile /etc/onecc/mpi_hosts --map-by node -n 2 --mca pml cm --mca mtl ofi -x FI_UNIVERSE_SIZE=2 \\
-                --mca mtl_ofi_provider_include 'verbs;ofi_rxm' \\
-                --mca plm_rsh_args "-i $HOME/.ssh/id_onecc_test -o UserKnownHostsFile=/tmp/onecc-test-known -o StrictHostKeyChecking=yes" \\
-                python3 /tmp/onecc-test-sum.py {4 * BYTES}
-END
-            su ubuntu -c 'bash /tmp/onecc-test-mpi'
+    for node in NODES:
+        pair.ssh(node, f"""
+            apt-get install -qq -y --no-install-recommends openmpi-bin openssh-client python3-mpi4py >/dev/null
+            echo '{key}' >> ~ubuntu/.ssh/authorized_keys
+            printf '%s\\n' '{PROGRAM}' > /tmp/onecc-test-sum.py
         """)
-        after = {node: sent(pair, node) for node in NODES}
-    finally:
-        for node in NODES:
-            pair.ssh(node, "apt-get purge -qq -y openmpi-bin libopenmpi3 python3-mpi4py >/dev/null", check=False)
-            pair.ssh(node, "sed -i '/onecc-test/d' ~ubuntu/.ssh/authorized_keys; rm -f ~ubuntu/.ssh/id_onecc_test* /tmp/onecc-test-*")
+    before = {node: sent(pair, node) for node in NODES}
+    # By libfabric: the handshake of UCX 1.13 times out on soft-RoCE. Of verbs alone, without TCP to fall back on; for two ranks,
+    # as the completion queue for its default of 256 is larger than soft-RoCE's.
+    said = pair.ssh(first, f"""
+        printf '%s\\n' '{known}' > /tmp/onecc-test-known
+        cat > /tmp/onecc-test-mpi <<'END'
+        . /etc/profile.d/onecc-nccl.sh
+        mpirun --hostfile /etc/onecc/mpi_hosts --map-by node -n 2 --mca pml cm --mca mtl ofi -x FI_UNIVERSE_SIZE=2 \\
+            --mca mtl_ofi_provider_include 'verbs;ofi_rxm' \\
+            --mca plm_rsh_args "-i $HOME/.ssh/id_onecc_test -o UserKnownHostsFile=/tmp/onecc-test-known -o StrictHostKeyChecking=yes" \\
+            python3 /tmp/onecc-test-sum.py {4 * BYTES}
+END
+        su ubuntu -c 'bash /tmp/onecc-test-mpi'
+    """)
+    after = {node: sent(pair, node) for node in NODES}
     print(said)
     assert sorted(line for line in said.splitlines() if line.startswith("rank ")) == [f"rank {i} of 2 on {node}" for i, node in enumerate(NODES)]
     for node in NODES:

@@ -12,13 +12,17 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import api, config, daemon, image, lab
+from . import accel, api, config, daemon, image, lab
+from .accel import AccelError
 from .config import ConfigError, Shape
+from .hardware import ACCELS
 from .image import ImageError
 from .lab import LabError, Terminated
 from .machine import Machine, MachineError
 from .qemu import QmpError
 from .repository import NAMES, STATES
+from .uml import kernel
+from .uml.kernel import KernelError
 
 
 def _count(low: int, high: int) -> Callable[[str], int]:
@@ -53,6 +57,11 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--drive-size", type=_size, default="1G", metavar="SIZE", help="of each drive (default: %(default)s)")
     up.add_argument("--rails", type=_count(0, 8), default=2, help="RDMA rails of a compute node (default: %(default)s)")
     up.add_argument("--memory", type=_count(384, 65536), default=512, metavar="MIB", help="of a node (default: %(default)s)")
+    up.add_argument("--accel", choices=ACCELS, help=f"what runs the nodes (default: {accel.VARIABLE}, or the best that works)")
+    up.add_argument(
+        "--qemu", action="append", default=[], metavar="NODE", help="run this node on QEMU, whatever runs the others"
+    )
+    up.add_argument("--owner", type=_count(0, 2**22), default=0, metavar="PID", help="end the lab when that process ends")
     up.add_argument("--limits", action="store_true", help="let the API refuse what comes too fast, as the real one does")
 
     commands.add_parser("down", help="end the lab and delete all its files")
@@ -69,12 +78,19 @@ def parser() -> argparse.ArgumentParser:
     change = drive.add_mutually_exclusive_group(required=True)
     change.add_argument("--detach", metavar="SERIAL", help="take a drive out")
     change.add_argument("--replace", metavar="SERIAL", help="put an empty drive in its place")
+    save = commands.add_parser("save", help="shut the nodes down, keep their disks and the shared file systems, boot them")
+    save.add_argument("snapshot")
+    restore = commands.add_parser("restore", help="make nodes what they were when the snapshot was saved")
+    restore.add_argument("snapshot")
+    restore.add_argument("node", nargs="*", help="only these; the shared file systems then stay as they are")
     repository = commands.add_parser("repository", help="say where nodes find a package repository, or change its state")
     repository.add_argument("repository", choices=NAMES)
     repository.add_argument(
         "state", nargs="?", choices=STATES, help="; ".join(f"{key}: {is_}" for key, is_ in STATES.items())
     )
     commands.add_parser("image", help="build the disk image that nodes start from, and no more")
+    wanted = commands.add_parser("kernel", help="build the kernel of User-Mode Linux nodes, and no more")
+    wanted.add_argument("--wanted", action="store_true", help="only say by the exit status whether `up` would build it")
     serve = commands.add_parser("serve", help="run the API alone, without machines, until Ctrl-C")
     serve.add_argument("--port", type=_count(0, 65535), default=0, help="0 takes a free one (default: %(default)s)")
     serve.add_argument("--instances", type=Path, metavar="FILE", help="a JSON array to answer GET /instances with")
@@ -94,7 +110,8 @@ def _up(options: argparse.Namespace) -> int:
         rails=options.rails,
         memory_mib=options.memory,
     )
-    fresh = lab.up(options.name, lab.Plan(options.heads, options.compute, options.limits, shape))
+    plan = lab.Plan(options.heads, options.compute, options.limits, shape, options.accel, tuple(options.qemu), options.owner)
+    fresh = lab.up(options.name, plan)
     command = "onecc-lab" if options.name == "default" else f"onecc-lab --name {options.name}"
     print(f"The lab {options.name!r} {'is up' if fresh else 'is running already; nothing was changed'}. Next:")
     print(f'  eval "$({command} env)"       # for ansible and every other client of the API')
@@ -121,6 +138,7 @@ def _rows(folder: Path) -> list[dict[str, object]]:
                 "public": node.public,
                 "private": node.private,
                 "drives": [drive.serial for drive in node.hardware.drives if drive.attached],
+                "accel": node.hardware.accel,
                 "id": node.id,
             }
         )
@@ -133,18 +151,20 @@ def _status(options: argparse.Namespace) -> int:
     serving = bool(daemon.running(folder))
     if options.json:
         answer = {"schema": 1, "name": options.name, "api": settings.api_url, "serving": serving, "nodes": rows}
+        answer |= {"accel": settings.accel, "accel_reason": settings.reason}
         print(json.dumps(answer, indent=2))
         return 0
-    table = [("NAME", "ROLE", "STATUS", "PUBLIC", "PRIVATE", "DRIVES")]
+    table = [("NAME", "ROLE", "STATUS", "RUN BY", "PUBLIC", "PRIVATE", "DRIVES")]
     for row in rows:
         drives = row["drives"]
         assert isinstance(drives, list)
-        cells = [str(row[key] or "-") for key in ("name", "role", "status", "public", "private")]
+        cells = [str(row[key] or "-") for key in ("name", "role", "status", "accel", "public", "private")]
         table.append((*cells, " ".join(drives) or "-"))  # type: ignore[arg-type]
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-    print(f"\nAPI: {settings.api_url}{'' if serving else ' (the server is dead; `up` starts it again)'}")
+    print(f"\nNodes are run by {settings.accel}: {settings.reason}.")
+    print(f"API: {settings.api_url}{'' if serving else ' (the server is dead; `up` starts it again)'}")
     return 0
 
 
@@ -186,6 +206,16 @@ def _drive(options: argparse.Namespace) -> int:
     return 0
 
 
+def _save(options: argparse.Namespace) -> int:
+    lab.save(options.name, options.snapshot)
+    return 0
+
+
+def _restore(options: argparse.Namespace) -> int:
+    lab.restore(options.name, options.snapshot, options.node)
+    return 0
+
+
 def _repository(options: argparse.Namespace) -> int:
     if options.state:
         lab.order_state(options.name, options.repository, options.state)
@@ -196,6 +226,14 @@ def _repository(options: argparse.Namespace) -> int:
 def _image(_options: argparse.Namespace) -> int:
     with lab.terminable():
         print(image.ensure().folder)
+    return 0
+
+
+def _kernel(options: argparse.Namespace) -> int:
+    if options.wanted:
+        return 0 if accel.kernel_is_wanted() else 1
+    with lab.terminable():
+        print(kernel.ensure().folder)
     return 0
 
 
@@ -226,8 +264,11 @@ _COMMANDS = {
     "cut": _cut,
     "boot": _boot,
     "drive": _drive,
+    "save": _save,
+    "restore": _restore,
     "repository": _repository,
     "image": _image,
+    "kernel": _kernel,
     "serve": _serve,
 }
 
@@ -237,7 +278,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     try:
         return _COMMANDS[options.command](options)
-    except (ConfigError, ImageError, LabError, MachineError, QmpError, OSError) as error:
+    except (AccelError, ConfigError, ImageError, KernelError, LabError, MachineError, QmpError, OSError) as error:
         print(f"onecc-lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

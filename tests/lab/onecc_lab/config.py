@@ -10,7 +10,7 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .qemu import Network
+from .hardware import Network
 
 SSH_PORT = 2222
 """Port of a head node's SSH on its loopback address: an ordinary user may not listen on 22."""
@@ -47,7 +47,16 @@ class Config:
     image: str
     """Folder of the image."""
     accel: str
+    """What runs the nodes, one of `hardware.ACCELS`."""
     shape: Shape
+    reason: str = ""
+    """Why that runs them."""
+    qemu: str = "tcg"
+    """What runs the nodes of `on_qemu`: `kvm` or `tcg`."""
+    on_qemu: tuple[str, ...] = ()
+    """Names of nodes that are QEMU's whatever runs the others."""
+    kernel: str = ""
+    """Folder of the kernel of User-Mode Linux nodes; empty where there are none."""
 
     @property
     def api_port(self) -> int:
@@ -113,7 +122,7 @@ def load(folder: Path) -> Config:
     except FileNotFoundError:
         raise ConfigError(f"there is no lab {folder.name!r}. Start it with: onecc-lab --name {folder.name} up") from None
     del raw["schema"]
-    return Config(**(raw | {"shape": Shape(**raw["shape"])}))
+    return Config(**(raw | {"shape": Shape(**raw["shape"]), "on_qemu": tuple(raw["on_qemu"])}))
 
 
 def dump(config: Config) -> str:

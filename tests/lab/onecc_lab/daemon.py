@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The API server of a lab with machines.
 
-    python -m onecc_lab.daemon FOLDER FD
+    python -m onecc_lab.daemon FOLDER FD OWNER
 
 FD is the reading end of a pipe from `onecc-lab up`. Until `up` wrote `done` into it, its end (because `up` failed, or
-was killed in any way) takes the lab down: machines, files and this server. Afterwards the server lives on by itself.
+was killed in any way) takes the lab down: machines, files and this server. Afterwards the server lives on by itself, or
+until the process OWNER ends, if that is not 0, and takes the lab down then.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import select
 import sys
 import threading
 from pathlib import Path
@@ -56,10 +58,24 @@ def _watch(folder: Path, fd: int) -> None:
             os._exit(1)
 
 
+def _follow(folder: Path, owner: int) -> None:
+    try:
+        select.select([os.pidfd_open(owner)], [], [])
+    except ProcessLookupError:
+        pass
+    logging.warning("process %d, which the lab was for, has ended: the lab goes down", owner)
+    try:
+        destroy(folder)
+    finally:
+        os._exit(1)
+
+
 def main(argv: list[str]) -> None:
     folder = Path(argv[0])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     threading.Thread(target=_watch, args=(folder, int(argv[1])), daemon=True).start()
+    if owner := int(argv[2]):
+        threading.Thread(target=_follow, args=(folder, owner), daemon=True).start()
     settings = config.load(folder)
     api.serve(
         port=settings.api_port,

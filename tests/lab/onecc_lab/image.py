@@ -19,7 +19,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import guard
+from . import cache, guard
 from .progress import Progress
 from .recipe import (
     DATA,
@@ -28,6 +28,7 @@ from .recipe import (
     host_sources,
     initrd,
     kernel_elf,
+    listed,
     mmdebstrap,
     overlay_tar,
     recipe_hash,
@@ -60,15 +61,14 @@ class Image:
         return self.folder / "initrd"
 
 
-def cache_root() -> Path:
-    """Folder of all images of this user."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "onecc-lab"
+def busybox_program() -> bytes:
+    """The one program of an initrd."""
+    return Path(shutil.which("busybox") or "/bin/busybox").read_bytes()
 
 
 def find(root: Path | None = None) -> Image | None:
     """The image of the present recipe, if it was built."""
-    folder = (root or cache_root()) / recipe_hash(host_sources())
+    folder = (root or cache.root()) / recipe_hash(host_sources())
     return Image(folder) if folder.is_dir() else None
 
 
@@ -144,8 +144,8 @@ def _remove_unfinished(root: Path) -> None:
 
 def clean() -> None:
     """Removes what a killed builder left, unless the next one works already and has removed it."""
-    root = cache_root()
-    with (root / "build.lock").open("w") as lock:
+    root = cache.root()
+    with (root / "image.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -155,19 +155,11 @@ def clean() -> None:
 
 def build(root: Path | None = None) -> Image:
     """Builds the image of the present recipe, or waits for a builder that runs already."""
-    root = root or cache_root()
-    root.mkdir(parents=True, exist_ok=True)
+    root = root or cache.root()
     sources = host_sources()
     final = root / recipe_hash(sources)
     progress = Progress("image")
-    with (root / "build.lock").open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                progress.say("another build is running, waiting for it")
-                progress.wait(1)
+    with cache.builder(root, "image", progress):
         if final.is_dir():
             return Image(final)
         _remove_unfinished(root)
@@ -188,8 +180,8 @@ def build(root: Path | None = None) -> Image:
                 read = {name: file.read() for name, file in parts.items() if file}
             built.kernel.write_bytes(kernel_elf(read["vmlinuz"]))
             names = read["modules.list"].decode().split()
-            busybox = Path(shutil.which("busybox") or "/bin/busybox").read_bytes()
-            built.initrd.write_bytes(initrd(busybox, [(name, read[f"modules/{name}"]) for name in names]))
+            modules = listed((name, read[f"modules/{name}"]) for name in names)
+            built.initrd.write_bytes(initrd(busybox_program(), modules))
             (partial / "image.json").write_text(
                 json.dumps({"schema": 1, "kernel": read["version"].decode().strip(), "sources": sources}, indent=2) + "\n"
             )

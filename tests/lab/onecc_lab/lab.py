@@ -6,13 +6,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +22,10 @@ from typing import Any
 
 from . import accel, config, daemon, guard, image
 from .config import Config, Shape
-from .machine import Machine, write_atomically
+from .machine import Machine, copy, write_atomically
 from .progress import Progress
+from .uml import kernel
+from .vm import SHUTDOWN_SECONDS, remove_tree
 
 HEAD_TYPE = "cpu_4x_general"
 COMPUTE_TYPE = "gpu_8x_h100_sxm5gdr"
@@ -45,6 +49,12 @@ class Plan:
     compute: int
     limits: bool
     shape: Shape
+    accel: str | None = None
+    """One of `hardware.ACCELS`; None takes the best that works."""
+    on_qemu: tuple[str, ...] = ()
+    """Names of nodes that are QEMU's whatever runs the others."""
+    owner: int = 0
+    """Id of the process that the lab is for: it goes down when that ends, in whatever way. 0: it stays."""
 
 
 class Terminated(Exception):
@@ -157,9 +167,8 @@ def up(name: str, plan: Plan) -> bool:
             return False
         _clean(folder)
         built = image.ensure()
-        speed = accel.choose(built)
-        settings = _make_folder(name, folder, plan, built, speed)
-        server, hold = _start_server(folder)
+        settings = _make_folder(name, folder, plan, built, accel.choose(built, plan.accel))
+        server, hold = _start_server(folder, plan.owner)
         try:
             _wait_for_api(folder, settings, server)
             _launch(folder, settings, plan)
@@ -177,7 +186,7 @@ def up(name: str, plan: Plan) -> bool:
     return True
 
 
-def _make_folder(name: str, folder: Path, plan: Plan, built: image.Image, speed: str) -> Config:
+def _make_folder(name: str, folder: Path, plan: Plan, built: image.Image, choice: accel.Choice) -> Config:
     folder.mkdir(mode=0o700)
     with (config.labs_root() / "slots.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -188,8 +197,12 @@ def _make_folder(name: str, folder: Path, plan: Plan, built: image.Image, speed:
             cluster_id=secrets.token_hex(16),
             limits=plan.limits,
             image=str(built.folder),
-            accel=speed,
+            accel=choice.accel,
             shape=plan.shape,
+            reason=choice.reason,
+            qemu=choice.qemu,
+            on_qemu=plan.on_qemu,
+            kernel=str(kernel.ensure().folder) if choice.accel == "uml" else "",
         )
         write_atomically(folder / "lab.json", config.dump(settings), 0o600)
     key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", KEY_NAME, "-f", str(folder / "id_ed25519")]
@@ -197,10 +210,10 @@ def _make_folder(name: str, folder: Path, plan: Plan, built: image.Image, speed:
     return settings
 
 
-def _start_server(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+def _start_server(folder: Path, owner: int = 0) -> tuple[subprocess.Popen[bytes], int]:
     """The API server, and the pipe by which it lives until it is told that all is done."""
     reader, writer = os.pipe()
-    command, environ = guard.module("daemon", str(folder), str(reader))
+    command, environ = guard.module("daemon", str(folder), str(reader), str(owner))
     try:
         with (folder / "server.log").open("ab") as log:
             server = subprocess.Popen(
@@ -293,6 +306,68 @@ def _wait_for_nodes(settings: Config, server: subprocess.Popen[bytes]) -> None:
             raise LabError(f"not all nodes answered SSH within {BOOT_SECONDS:.0f} s: {', '.join(waiting)}.")
         progress.say(", ".join(waiting))
         progress.wait(0.5)
+
+
+def save(name: str, snapshot: str) -> None:
+    """Keeps the disks of all nodes and the shared file systems as they are, to come back to by `restore`.
+
+    Shuts the nodes down for it and boots them again. A snapshot of the same name is replaced.
+    """
+    folder, settings = open_lab(name)
+    target = _snapshot(folder, snapshot)
+    with _held(name):
+        nodes = machines(folder)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda machine: machine.shut_down(SHUTDOWN_SECONDS), nodes))
+        try:
+            if target.exists():
+                remove_tree(target)
+            for machine in nodes:
+                machine.save(target / "machines" / machine.folder.name)
+            copy([folder / "filesystems"], target)
+        finally:
+            _boot(nodes)
+
+
+def restore(name: str, snapshot: str, only: Sequence[str] = ()) -> None:
+    """Makes the nodes, and the shared file systems, what they were at `save`; cuts the nodes' power for it.
+
+    only: host names of the nodes that are restored; the others and the shared file systems are left as they are.
+    """
+    folder, _settings = open_lab(name)
+    source = _snapshot(folder, snapshot)
+    with _held(name):
+        nodes = machines(folder)
+        kept = source / "machines"
+        if not source.is_dir() or {machine.folder.name for machine in nodes} != {path.name for path in kept.iterdir()}:
+            raise LabError(f"lab {name!r} has no snapshot {snapshot!r} of the nodes that it has now.")
+        if only:
+            nodes = [find_machine(name, node) for node in only]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda machine: machine.restore(kept / machine.folder.name), nodes))
+        if not only:
+            remove_tree(folder / "filesystems")
+            copy([source / "filesystems"], folder)
+        _boot(nodes)
+
+
+def _snapshot(folder: Path, name: str) -> Path:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", name):
+        raise LabError(f"{name!r} is no name for a snapshot: use up to 32 lower-case letters, digits and hyphens.")
+    return folder / "snapshots" / name
+
+
+def _boot(nodes: Iterable[Machine]) -> None:
+    """Switches nodes on, and waits until they answer SSH."""
+    nodes = list(nodes)
+    for machine in nodes:
+        machine.boot()
+    deadline = time.monotonic() + BOOT_SECONDS
+    while waiting := [machine for machine in nodes if machine.status() != "active"]:
+        if time.monotonic() > deadline or any(machine.pid() is None for machine in waiting):
+            names = ", ".join(f"{machine.description.hostname} {machine.status()}" for machine in waiting)
+            raise LabError(f"not all nodes came back: {names}.")
+        time.sleep(0.1)
 
 
 def down(name: str) -> bool:

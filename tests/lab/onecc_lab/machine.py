@@ -16,16 +16,20 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from .qemu import Drive, Hardware, Network, arguments, qmp
+from . import guard, qemu
+from .hardware import Drive, Hardware, Network
+from .uml import mconsole
 
+PID_FILE = "machine.pid"
+LOG_FILE = "machine.log"
 START_SECONDS = 20.0
-"""How long QEMU may take from its start to its first sign of life (not: the guest)."""
+"""How long the program that runs a machine may take from its start to its first sign of life (not: the guest)."""
 END_SECONDS = 30.0
 """How long a process may take to end after SIGKILL."""
 MARK = "ONECC_LAB_MACHINE"
@@ -66,6 +70,7 @@ def load(text: str) -> Description:
                         hardware
                         | {
                             "kernel": Path(hardware["kernel"]),
+                            "disk": Path(hardware["disk"]),
                             "private": Network(**hardware["private"]),
                             "rails": tuple(Network(**rail) for rail in hardware["rails"]),
                             "drives": tuple(Drive(**drive) for drive in hardware["drives"]),
@@ -141,6 +146,49 @@ def kill_marked(prefix: str) -> None:
                 os.close(process)
 
 
+@dataclass(frozen=True)
+class Share:
+    """A file server to be started: its command, and the socket it listens on, which it gets by descriptor."""
+
+    command: list[str]
+    listener: socket.socket
+    log: Path
+
+
+def share(folder: Path, tag: str, source: str) -> Share:
+    """What serves the folder `source` to the machine in `folder`, on the socket `shares/TAG`."""
+    program = next((path for path in VIRTIOFSD if Path(path).exists()), None)
+    if program is None:
+        raise MachineError(f"no virtiofsd among {', '.join(VIRTIOFSD)}; install the package that brings it.")
+    (folder / "shares").mkdir(exist_ok=True)
+    (folder / "shares" / tag).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    fd = os.open(folder / "shares", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # By the folder's descriptor, since a socket's path may have 107 bytes only.
+        listener.bind(f"/proc/self/fd/{fd}/{tag}")
+    finally:
+        os.close(fd)
+    listener.listen(1)
+    command = [program, f"--fd={listener.fileno()}", "-o", f"source={source}", "-o", "cache=auto", "-o", "sandbox=chroot"]
+    command += ["-o", "xattr", "-o", "flock", "-o", "posix_lock", "--rlimit-nofile=0"]
+    return Share(as_owners(command), listener, folder / f"share-{tag}.log")
+
+
+def as_owners(command: list[str]) -> list[str]:
+    """A command that sees and sets the owners that files have in the guests: as root directly.
+
+    An ordinary user's machines have them as subordinate ids of this user.
+    """
+    return command if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--map-auto", "--", *command]
+
+
+def copy(paths: Iterable[Path], target: Path) -> None:
+    """Copies files and folders into a folder, with owners and holes."""
+    command = ["cp", "--archive", "--sparse=always", "--reflink=auto", "--", *map(str, paths), str(target)]
+    subprocess.run(as_owners(command), check=True)
+
+
 class Machine:
     """A machine by its folder, which has to be an absolute path."""
 
@@ -159,8 +207,11 @@ class Machine:
             yield
 
     def pid(self) -> int | None:
-        """Id of the machine's QEMU, or None without power. A process that merely got the same id is not taken for it."""
-        file = self.folder / "qemu.pid"
+        """Id of the process that runs the machine, or None without power.
+
+        A process that merely got the same id is not taken for it.
+        """
+        file = self.folder / PID_FILE
         try:
             pid = int(file.read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -180,68 +231,61 @@ class Machine:
             return "booting"
 
     def boot(self) -> None:
-        """Switches the machine on; does nothing if it is. Returns when QEMU runs, long before the guest is up."""
+        """Switches the machine on; does nothing if it is. Returns when its program runs, long before the guest is up."""
         with self._locked():
             if self.pid() is not None:
                 return
-            # A file server may be left of a QEMU that was ended from elsewhere.
+            # A file server may be left of a machine that was ended from elsewhere.
             kill_marked(str(self.folder))
             description = self.description
             environment = os.environ | {MARK: str(self.folder)}
-            for name in ("console", "qemu.pid"):
+            for name in ("console", PID_FILE):
                 (self.folder / name).unlink(missing_ok=True)
-            for number, source in enumerate(description.share_sources):
-                self._serve_share(number, source, environment)
-            log = self.folder / "qemu.log"
+            log = self.folder / LOG_FILE
             with log.open("wb") as out:
-                process = subprocess.Popen(
-                    arguments(description.hardware, self.folder / "qemu.pid"),
-                    cwd=self.folder,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+                process = self._start(description, environment, out)
             deadline = time.monotonic() + START_SECONDS
             while self.pid() is None:
                 if process.poll() is not None or time.monotonic() > deadline:
                     kill_marked(str(self.folder))
-                    raise MachineError(
-                        f"QEMU of {description.hostname} did not start: {log.read_text(errors='replace').strip() or 'no message'}"
-                    )
+                    said = log.read_text(errors="replace").strip() or "no message"
+                    raise MachineError(f"{description.hostname} ({description.hardware.accel}) did not start: {said}")
                 time.sleep(0.01)
 
-    def _serve_share(self, number: int, source: str, environment: Mapping[str, str]) -> None:
+    def _start(self, description: Description, environment: Mapping[str, str], out: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Starts the program that runs the machine, and what it needs."""
+        hardware = description.hardware
+        if hardware.accel == "uml":
+            shutil.rmtree(self.folder / "uml", ignore_errors=True)
+            command, environ = guard.module("uml.node", str(self.folder))
+            environment = environ | environment
+        else:
+            for tag, source in zip(hardware.shares, description.share_sources, strict=True):
+                self._serve(share(self.folder, tag, source), environment)
+            command = qemu.arguments(hardware, self.folder / PID_FILE)
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def _serve(self, served: Share, environment: Mapping[str, str]) -> None:
         """Starts the file server behind one persistent file system; it ends with the machine's QEMU."""
-        program = next((path for path in VIRTIOFSD if Path(path).exists()), None)
-        if program is None:
-            raise MachineError(f"no virtiofsd among {', '.join(VIRTIOFSD)}; install the package that brings it.")
-        path = self.folder / f"share-{number}.sock"
-        path.unlink(missing_ok=True)
-        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            try:
-                listener.bind(f"/proc/self/fd/{folder}/{path.name}")
-            finally:
-                os.close(folder)
-            listener.listen(1)
-            command = [program, f"--fd={listener.fileno()}", "-o", f"source={source}", "-o", "cache=auto", "-o", "sandbox=chroot"]
-            command += ["-o", "xattr", "-o", "flock", "-o", "posix_lock", "--rlimit-nofile=0"]
-            if os.geteuid() != 0:
-                # The files keep the owners they have in the guest, as subordinate ids of this user.
-                command = ["unshare", "--user", "--map-root-user", "--map-auto", "--", *command]
-            with (self.folder / f"share-{number}.log").open("wb") as out:
-                subprocess.Popen(
-                    command,
-                    cwd=self.folder,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=[listener.fileno()],
-                    start_new_session=True,
-                )
+        with served.listener, served.log.open("wb") as out:
+            subprocess.Popen(
+                served.command,
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                pass_fds=[served.listener.fileno()],
+                start_new_session=True,
+            )
 
     def cut(self) -> None:
         """Cuts the power: no shutdown, nothing flushed. Does nothing to a machine without power."""
@@ -252,17 +296,25 @@ class Machine:
         """Presses the power button and waits for the guest to switch itself off; cuts the power after `seconds`."""
         deadline = time.monotonic() + seconds
         if self.pid() is not None:
-            self.qmp("system_powerdown")
+            self._press_power_button()
         while self.pid() is not None and time.monotonic() < deadline:
             time.sleep(0.1)
         self.cut()
 
+    def _press_power_button(self) -> None:
+        if self.description.hardware.accel == "uml":
+            mconsole.press_power_button(self.folder)
+        else:
+            self.qmp("system_powerdown")
+
     def qmp(self, command: str, values: Mapping[str, object] | None = None) -> Any:
         """One command to the machine's QEMU, such as `qmp("system_reset")`; returns its answer."""
-        return qmp(self.folder, command, values)
+        if self.description.hardware.accel == "uml":
+            raise MachineError(f"{self.description.hostname} is no QEMU: it runs as User-Mode Linux.")
+        return qemu.qmp(self.folder, command, values)
 
     def throttle(self, bytes_per_second: int) -> None:
-        """Limits each NVMe drive of the running machine; 0 lifts the limit. It ends with the next power cut."""
+        """Limits each NVMe drive of a running QEMU machine; 0 lifts the limit. It ends with the next power cut."""
         for number, drive in enumerate(self.description.hardware.drives):
             if drive.attached:
                 limits = dict.fromkeys(("bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"), 0)
@@ -300,6 +352,22 @@ class Machine:
         """Makes an empty, sparse drive of `size` bytes."""
         with (self.folder / file).open("wb") as drive:
             drive.truncate(size)
+
+    def save(self, target: Path) -> None:
+        """Copies the disks of a machine without power, and what it is built of, into a new folder."""
+        target.mkdir(parents=True)
+        copy(self._disks(), target)
+
+    def restore(self, source: Path) -> None:
+        """Cuts the power, and makes the disks what they were at `save`."""
+        self.cut()
+        with self._locked():
+            for disk in self._disks():
+                disk.unlink()
+            copy(sorted(source.iterdir()), self.folder)
+
+    def _disks(self) -> list[Path]:
+        return sorted(path for path in self.folder.iterdir() if path.suffix in (".cow", ".qcow2", ".raw") or path.name == "machine.json")
 
     def destroy(self) -> None:
         """Cuts the power and deletes the disks."""

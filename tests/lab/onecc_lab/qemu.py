@@ -7,10 +7,10 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .hardware import Hardware
 from .identity import FIRST_RAIL, OUTBOUND, PRIVATE, mac
 
 KERNEL_ARGUMENTS = (
@@ -20,52 +20,14 @@ KERNEL_ARGUMENTS = (
     # A kernel that autodetects arrays would hide a role's missing mdadm.conf.
     "raid=noautodetect systemd.show_status=0"
 )
-TCG_CLOCK = "tsc=unstable clocksource=hpet"
-"""Under emulation on a busy computer, the time-stamp counter runs minutes ahead."""
-
-
-@dataclass(frozen=True)
-class Drive:
-    """An NVMe drive of a node."""
-
-    serial: str
-    file: str
-    """Name of the raw file in the machine's folder."""
-    attached: bool = True
-
-
-@dataclass(frozen=True)
-class Network:
-    """A multicast group that stands for a switch."""
-
-    group: str
-    port: int
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """What a machine is built of. File names are relative to the machine's folder, where QEMU runs."""
-
-    name: str
-    accel: str
-    """`kvm` or `tcg`."""
-    kernel: Path
-    memory_mib: int
-    slot: int
-    index: int
-    forward: str | None
-    """Address and port of this computer that reach the node's SSH, `127.77.1.2:2222`; None for no way in."""
-    private: Network
-    rails: tuple[Network, ...]
-    drives: tuple[Drive, ...]
-    shares: tuple[str, ...]
-    """Tags of persistent file systems; share N is served on the socket `share-N.sock`."""
-    cloud_init: bool
+TCG_ARGUMENTS = "tsc=unstable clocksource=hpet norandmaps"
+"""Under emulation on a busy computer, the time-stamp counter runs minutes ahead. Programs at the same addresses in every
+process are translated once: a fifth off a boot, a quarter to a half off a task."""
 
 
 def arguments(hardware: Hardware, pid_file: Path) -> list[str]:
     """The whole command line. `pid_file` is absolute: by it a process is known to be this machine's."""
-    clock = f" {TCG_CLOCK}" if hardware.accel == "tcg" else ""
+    tcg = f" {TCG_ARGUMENTS}" if hardware.accel == "tcg" else ""
     cloud = " cloud-init=enabled" if hardware.cloud_init else ""
     # A large translation cache, and a CPU without AVX, whose emulation is slower than doing without: together they
     # take a fifth off a boot. Under KVM the node has the CPU of this computer.
@@ -73,11 +35,11 @@ def arguments(hardware: Hardware, pid_file: Path) -> list[str]:
     out = ["qemu-system-x86_64", "-name", hardware.name, "-nodefaults", "-no-user-config", "-display", "none"]
     out += ["-machine", "q35", "-accel", accel, "-cpu", cpu, "-smp", "1", "-m", str(hardware.memory_mib)]
     out += ["-pidfile", str(pid_file), "-qmp", "unix:qmp.sock,server=on,wait=off", "-serial", "file:console"]
-    out += ["-kernel", str(hardware.kernel), "-initrd", "initrd", "-append", KERNEL_ARGUMENTS + clock + cloud]
+    out += ["-kernel", str(hardware.kernel), "-initrd", "initrd", "-append", KERNEL_ARGUMENTS + tcg + cloud]
     out += ["-device", "virtio-rng-pci"]
     # cache=unsafe: a power cut of the machine loses what the guest had not flushed, as on a real one; a crash of this
     # computer may lose more, which nobody minds.
-    out += ["-drive", "file=disk.qcow2,if=none,id=root,format=qcow2,cache=unsafe", "-device", "virtio-blk-pci,drive=root"]
+    out += ["-drive", "file=disk.qcow2,if=none,id=root,format=qcow2,cache=unsafe,backing.file.locking=off", "-device", "virtio-blk-pci,drive=root"]
     for number, drive in enumerate(hardware.drives):
         if drive.attached:
             out += ["-drive", f"file={drive.file},if=none,id=nvme{number},format=raw,cache=unsafe,discard=unmap"]
@@ -97,7 +59,7 @@ def arguments(hardware: Hardware, pid_file: Path) -> list[str]:
         # The file server maps the guest's memory, so that has to be shareable.
         out += ["-object", f"memory-backend-memfd,id=mem,size={hardware.memory_mib}M,share=on", "-numa", "node,memdev=mem"]
     for number, tag in enumerate(hardware.shares):
-        out += ["-chardev", f"socket,id=share{number},path=share-{number}.sock"]
+        out += ["-chardev", f"socket,id=share{number},path=shares/{tag}"]
         out += ["-device", f"vhost-user-fs-pci,chardev=share{number},tag={tag}"]
     return out
 

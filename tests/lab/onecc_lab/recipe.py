@@ -97,18 +97,26 @@ def kernel_elf(packed: bytes) -> bytes:
     raise RecipeError("no ELF kernel found in the packaged one: its compression is none of xz, zstd, lz4, gzip.")
 
 
-def initrd(busybox: bytes, modules: list[tuple[str, bytes]]) -> bytes:
-    """The initrd that all nodes share: busybox, the modules that reach the disk (in load order) and `data/init`."""
+def initrd(busybox: bytes, modules: Iterable[Entry]) -> bytes:
+    """The initrd that all nodes of a kernel share: busybox, `data/init` and that kernel's modules.
+
+    modules: the files, and `/modules.list`, the paths of those that `data/init` loads, in their order.
+    """
     return archive(
         [
             Entry("/init", (DATA / "init").read_bytes(), 0o755),
             Entry("/bin/busybox", busybox, 0o755),
             Entry("/bin/sh", b"busybox", 0o777, kind=LINK),
-            *(Entry(f"/{name}/.keep") for name in ("dev", "proc", "root")),
-            *(Entry(f"/modules/{name}", data) for name, data in modules),
-            Entry("/modules.list", "".join(f"{name}\n" for name, _data in modules).encode()),
+            *(Entry(f"/{name}/.keep") for name in ("dev", "proc", "sys", "root")),
+            *modules,
         ]
     )
+
+
+def listed(modules: Iterable[tuple[str, bytes]]) -> list[Entry]:
+    """Modules by name and content, for `initrd`."""
+    files = [Entry(f"/modules/{name}", data) for name, data in modules]
+    return [*files, Entry("/modules.list", "".join(f"{file.path}\n" for file in files).encode())]
 
 
 def overlay_tar() -> bytes:

@@ -14,8 +14,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import guard
-from .image import cache_root
+from . import cache, guard
 
 NAMES = ("lambda", "doca", "mlnx_ofed", "distribution")
 
@@ -41,7 +40,7 @@ class RepositoryError(Exception):
 
 def root() -> Path:
     """Folder of all that is built for the repositories, and of their keys."""
-    return cache_root() / "repositories"
+    return cache.root() / "repositories"
 
 
 def made_from() -> str:

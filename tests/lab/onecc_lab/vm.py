@@ -14,10 +14,14 @@ from pathlib import Path
 from . import config
 from .backend import Addresses, Node
 from .cpio import archive
+from .hardware import Drive, Hardware
 from .identity import Identity, entries
-from .image import Image
-from .machine import Description, Machine, MachineError, dump, write_atomically
-from .qemu import Drive, Hardware
+from .image import Image, busybox_program
+from .machine import Description, Machine, MachineError, as_owners, dump, write_atomically
+from .recipe import initrd
+from .uml import MAX_DRIVES
+from .uml.kernel import Kernel
+from .uml.kernel import entries as entries_of
 
 SHUTDOWN_SECONDS = 120.0
 """How long a node may take to shut down for a restart before its power is cut, as a cloud does."""
@@ -69,7 +73,7 @@ def known_hosts(machines: Iterable[tuple[Description, str]]) -> str:
 
 
 class VmBackend:
-    """Implements `backend.Backend` with QEMU. All state is in the lab's folder, so a new object carries on where one ended."""
+    """Implements `backend.Backend` with machines. All state is in the lab's folder, so a new object carries on where one ended."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -118,9 +122,13 @@ class VmBackend:
         lab, shape, image = self.config, self.config.shape, Image(Path(self.config.image))
         index = self._next_index()
         compute = node.gpus > 0
+        accel = lab.qemu if node.hostname in lab.on_qemu else lab.accel
+        kernel = Kernel(Path(lab.kernel)) if accel == "uml" else None
         machine = Machine(self.folder / "machines" / node.id)
         machine.folder.mkdir()
         count = shape.drives if compute else shape.head_drives
+        if accel == "uml" and count > MAX_DRIVES:
+            raise MachineError(f"a User-Mode Linux node has {MAX_DRIVES} drives at most, not {count}; run it on QEMU: up --qemu {node.hostname}")
         serials = [f"LAB{lab.slot:03d}N{index:03d}D{number}" for number in range(count)]
         public = None if compute else lab.public_address(index)
         rails = shape.rails if compute else 0
@@ -133,8 +141,9 @@ class VmBackend:
             private=config.private_address(index),
             hardware=Hardware(
                 name=f"onecc-lab-{lab.name}-{node.hostname}",
-                accel=lab.accel,
-                kernel=image.kernel,
+                accel=accel,
+                kernel=kernel.program if kernel else image.kernel,
+                disk=image.disk,
                 memory_mib=shape.memory_mib,
                 slot=lab.slot,
                 index=index,
@@ -150,8 +159,9 @@ class VmBackend:
         )
         for drive in description.hardware.drives:
             machine.make_drive(drive.file, shape.drive_bytes)
-        disk = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image.disk), "-F", "raw", "disk.qcow2"]
-        subprocess.run(disk, cwd=machine.folder, check=True)
+        if kernel is None:
+            disk = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image.disk), "-F", "raw", "disk.qcow2"]
+            subprocess.run(disk, cwd=machine.folder, check=True)
         key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", node.hostname, "-f", "host_key"]
         subprocess.run(key, cwd=machine.folder, check=True)
         identity = Identity(
@@ -166,7 +176,7 @@ class VmBackend:
             user_data=node.user_data,
         )
         with (machine.folder / "initrd").open("wb") as out:
-            out.write(image.initrd.read_bytes())
+            out.write(initrd(busybox_program(), entries_of(kernel)) if kernel else image.initrd.read_bytes())
             out.write(archive(entries(identity, lab.slot, index)))
         # Last: a folder with a description is a machine.
         write_atomically(machine.folder / "machine.json", dump(description))
@@ -217,5 +227,4 @@ def remove_tree(folder: Path) -> None:
     """Deletes a folder even where nodes left files of other owners in it, which an ordinary user cannot delete as itself."""
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
-        command = ["unshare", "--user", "--map-root-user", "--map-auto", "--", "rm", "-rf", "--", str(folder)]
-        subprocess.run(command, check=True)
+        subprocess.run(as_owners(["rm", "-rf", "--", str(folder)]), check=True)

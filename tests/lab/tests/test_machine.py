@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -8,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from onecc_lab import machine
+from onecc_lab.hardware import Drive, Hardware, Network
 from onecc_lab.machine import Description, Machine, MachineError, console_status, dump, load
-from onecc_lab.qemu import Drive, Hardware, Network, arguments
+from onecc_lab.qemu import arguments
+from onecc_lab.uml import kernel
+from onecc_lab.uml import node as uml
 from onecc_lab.vm import known_hosts, share_tag, ssh_config
 
 
@@ -25,6 +29,7 @@ def description(compute: bool = True, index: int = 2) -> Description:
             name="lab-node",
             accel="tcg",
             kernel=Path("/cache/vmlinux"),
+            disk=Path("/cache/root.ext4"),
             memory_mib=512,
             slot=1,
             index=index,
@@ -47,7 +52,7 @@ def node(tmp_path):
 
 
 def command(found: Description) -> str:
-    return " ".join(arguments(found.hardware, Path("/lab/qemu.pid")))
+    return " ".join(arguments(found.hardware, Path("/lab/machine.pid")))
 
 
 def test_a_description_survives_its_json():
@@ -81,10 +86,55 @@ def test_nics_have_addresses_of_their_own():
     assert "netdev=rail0,mac=52:54:00:01:02:10" in text
 
 
-def test_emulation_needs_another_clock_than_kvm():
+def test_emulation_needs_another_clock_than_kvm_and_programs_at_the_same_addresses():
     found = description()
-    assert "clocksource=hpet" in command(found)
-    assert "clocksource=hpet" not in command(replace(found, hardware=replace(found.hardware, accel="kvm")))
+    assert {"clocksource=hpet", "norandmaps"} <= set(command(found).split())
+    kvm = command(replace(found, hardware=replace(found.hardware, accel="kvm"))).split()
+    assert not {"clocksource=hpet", "norandmaps"} & set(kvm)
+
+
+def test_a_uml_node_has_what_a_qemu_node_has(node):
+    node.detach("S0")
+    hardware = node.description.hardware
+    words = uml.arguments(hardware, Path("/lab/machine.pid"), [10, 11, 12])
+    assert "ubd0=disk.cow,/cache/root.ext4" in words and "ubd1=S1.raw" in words and "onecc_drives=S1" in words
+    assert "virtio_uml.device=shares/shared:26" in words and words[-1] == "/lab/machine.pid"
+    addresses = re.findall(r"mac=([0-9a-f:]+)", " ".join(words))
+    assert addresses == re.findall(r"mac=([0-9a-f:]+)", command(node.description))
+    panel = " ".join(uml.panel(hardware, [20, 21, 22]))
+    for plug in re.findall(r"mcast=[0-9.:]+", command(node.description)):
+        assert plug in panel
+    assert "hostfwd" not in panel
+    head = description(compute=False, index=1).hardware
+    assert "hostfwd=tcp:127.77.1.1:2222-:22" in " ".join(uml.panel(head, [20, 21]))
+
+
+def test_modules_are_loaded_after_what_they_need():
+    text = "kernel/a/nvme-loop.ko: kernel/a/nvmet.ko kernel/b/nvme-core.ko\nkernel/b/nvme-core.ko:\n"
+    assert kernel.dependencies(text, "nvme-loop") == ["kernel/b/nvme-core.ko", "kernel/a/nvmet.ko", "kernel/a/nvme-loop.ko"]
+    with pytest.raises(kernel.KernelError, match="no module nvme-tcp"):
+        kernel.dependencies(text, "nvme-tcp")
+
+
+def test_a_line_of_the_configuration_that_the_kernel_does_not_take_is_named():
+    config = "CONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\nCONFIG_D=y\n"
+    assert kernel.not_taken("# why\nCONFIG_A=y\nCONFIG_B=y\nCONFIG_C=n\nCONFIG_D=n\nCONFIG_E=m\n", config) == [
+        "CONFIG_B=y",
+        "CONFIG_D=n",
+        "CONFIG_E=m",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        (["deb [signed-by=/k] http://mirror.example/debian bookworm main"], "http://mirror.example/debian trixie-backports main"),
+        (["deb [signed-by=/k] http://mirror.example/debian-security bookworm-security main"], "http://deb.debian.org/debian trixie-backports main"),
+        ([], "http://deb.debian.org/debian trixie-backports main"),
+    ],
+)
+def test_the_kernel_s_sources_come_from_the_mirror_of_this_computer(source, line):
+    assert kernel.source_line(source).endswith(f"{line}\n")
 
 
 def test_a_detached_drive_is_not_plugged_in(node):
@@ -104,7 +154,7 @@ def test_a_replaced_drive_is_empty_and_has_a_new_serial(node):
 
 
 def test_a_process_that_merely_has_the_id_is_not_the_machine(node):
-    (node.folder / "qemu.pid").write_text(f"{os.getpid()}\n")
+    (node.folder / machine.PID_FILE).write_text(f"{os.getpid()}\n")
     assert node.pid() is None
     assert node.status() == "unhealthy"
 

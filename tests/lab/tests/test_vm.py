@@ -90,11 +90,14 @@ def test_a_file_system_is_one_on_all_nodes_and_keeps_owners(cluster):
 
 def test_power_cut_drives_and_what_stays_over_a_boot(cluster):
     node = lab.find_machine("test", "1cc-node-1")
+    ids = on("1cc-node-1", "ls /dev/disk/by-id; sync")
     on("1cc-node-1", "echo kept | sudo tee /etc/hosts && sync")
-    node.throttle(1_000_000)
     node.cut()
     assert node.status() == "unhealthy"
     drives = [drive.serial for drive in node.description.hardware.drives]
+    boot(node)
+    assert on("1cc-node-1", "ls /dev/disk/by-id") == ids
+    node.cut()
     node.detach(drives[0])
     fresh = node.replace_drive(drives[1])
     node.boot()
@@ -102,6 +105,59 @@ def test_power_cut_drives_and_what_stays_over_a_boot(cluster):
     wait_for(lambda: node.status() == "active")
     assert on("1cc-node-1", "cat /sys/class/nvme/*/serial").split() == [fresh]
     assert on("1cc-node-1", "cat /etc/hosts") == "kept"
+
+
+def boot(node: machine.Machine) -> None:
+    node.boot()
+    wait_for(lambda: node.status() == "active")
+
+
+def test_power_cuts_in_a_row(cluster, request):
+    """Each in the middle of writing. A whole node comes back: drives, rails, shared file system, nothing failed, what was flushed."""
+    node = lab.find_machine("test", "1cc-node-1")
+    attached = sum(drive.attached for drive in node.description.hardware.drives)
+    for number in range(request.config.getoption("--cuts")):
+        on("1cc-node-1", f"echo {number} | sudo tee /root/cut /lambda/nfs/shared/cut; sync; sudo sh -c 'cat /dev/urandom > /root/noise &' >/dev/null 2>&1")
+        time.sleep(0.1 * (number % 5))
+        node.cut()
+        boot(node)
+        whole = on(
+            "1cc-node-1",
+            "sudo cat /root/cut /lambda/nfs/shared/cut; ls -d /sys/class/nvme/* | wc -l; grep -h ACTIVE /sys/class/infiniband/*/ports/1/state | wc -l; "
+            "findmnt -n -o FSTYPE /lambda/nfs/shared; systemctl --failed --no-legend; sudo rm -f /root/noise",
+        )
+        assert whole.split() == [str(number), str(number), str(attached), "2", "virtiofs"], f"cut {number}"
+
+
+def test_a_reboot_from_inside(cluster):
+    node = lab.find_machine("test", "1cc-node-1")
+    boot_id = on("1cc-node-1", "cat /proc/sys/kernel/random/boot_id")
+    run("--name", "test", "ssh", "1cc-node-1", "sudo systemctl reboot", check=False)
+    wait_for(lambda: node.status() == "booting")
+    wait_for(lambda: node.status() == "active")
+    assert on("1cc-node-1", "cat /proc/sys/kernel/random/boot_id") != boot_id
+    assert on("1cc-node-1", "findmnt -n -o FSTYPE /lambda/nfs/shared; systemctl --failed --no-legend") == "virtiofs"
+
+
+def test_a_rail_goes_down_and_comes_up(cluster):
+    states = "cat /sys/class/infiniband/mlx5_0/ports/1/state"
+    assert on("1cc-node-1", f"sudo ip link set rail0 down; {states}") == "1: DOWN"
+    assert on("1cc-node-1", f"sudo ip link set rail0 up; sleep 0.5; {states}") == "4: ACTIVE"
+
+
+def test_what_was_saved_is_restored(cluster):
+    on("1cc-node-1", "echo saved | sudo tee /etc/motd /lambda/nfs/shared/motd; sudo chown ubuntu /lambda/nfs/shared/motd")
+    run("--name", "test", "save", "here")
+    on("1cc-node-1", "echo changed | sudo tee /etc/motd /lambda/nfs/shared/motd")
+    on("1cc-head-1", "echo changed | sudo tee /etc/motd")
+    run("--name", "test", "restore", "here", "1cc-node-1")
+    assert on("1cc-node-1", "cat /etc/motd /lambda/nfs/shared/motd").split() == ["saved", "changed"]
+    assert on("1cc-head-1", "cat /etc/motd") == "changed"
+    run("--name", "test", "restore", "here")
+    assert on("1cc-node-1", "cat /etc/motd; cat /lambda/nfs/shared/motd; stat -c %U /lambda/nfs/shared/motd").split() == ["saved", "saved", "ubuntu"]
+    assert on("1cc-head-1", "cat /etc/motd") != "changed"
+    refused = run("--name", "test", "restore", "elsewhere", check=False)
+    assert refused.returncode == 1 and "no snapshot 'elsewhere'" in refused.stderr
 
 
 def test_a_dead_server_is_started_again_and_finds_its_machines(cluster):
@@ -124,10 +180,48 @@ def test_restart_by_the_api(cluster):
     assert on("1cc-node-1", "cat /proc/sys/kernel/random/boot_id") != boot
 
 
+@pytest.mark.thorough
+def test_a_qemu_node_among_others():
+    """It shares their networks and file systems, and has what they lack: a PCI bus, Debian's kernel, drives that can be slowed down."""
+    arguments = ("--compute", "1", "--drives", "1", "--drive-size", "64M", "--qemu", "1cc-node-1")
+    try:
+        run("--name", "mixed", "up", *arguments)
+        rows = json.loads(run("--name", "mixed", "status", "--json").stdout)["nodes"]
+        assert {row["name"]: row["accel"] in ("kvm", "tcg") for row in rows}["1cc-node-1"]
+
+        def on_qemu(command: str) -> str:
+            return run("--name", "mixed", "ssh", "1cc-node-1", command).stdout.strip()
+
+        assert on_qemu("sudo ping -c 1 -W 5 10.77.0.1 >/dev/null && echo reached") == "reached"
+        run("--name", "mixed", "ssh", "1cc-head-1", "echo hello | sudo tee /lambda/nfs/shared/hello")
+        assert on_qemu("cat /lambda/nfs/shared/hello") == "hello"
+        assert "Non-Volatile memory controller" in on_qemu("lspci")
+        assert on_qemu("test -e /boot/vmlinuz-$(uname -r) && echo known") == "known"
+        node = lab.find_machine("mixed", "1cc-node-1")
+        write = "sudo dd if=/dev/zero of=/dev/nvme0n1 bs=1M count=4 oflag=direct 2>&1 | tail -1"
+        node.throttle(1_000_000)
+        seconds = float(on_qemu(write).split(" copied, ")[1].split()[0])
+        assert seconds > 2
+    finally:
+        run("--name", "mixed", "down")
+
+
+def test_a_lab_ends_with_the_process_that_it_is_for():
+    folder = config.lab_folder("leased")
+    owner = subprocess.Popen(["sleep", "600"])
+    run("--name", "leased", "up", "--compute", "0", "--owner", str(owner.pid))
+    assert processes(folder)
+    owner.kill()
+    owner.wait()
+    wait_for(lambda: not processes(folder) and not folder.exists(), 30)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_an_up_that_is_killed_leaves_nothing(number):
     folder = config.lab_folder("killed")
-    up = subprocess.Popen([COMMAND, "--name", "killed", "up", "--compute", "0"], stderr=subprocess.DEVNULL)
+    # SIGINT is ignored by what a shell starts in the background.
+    command = ["env", "--default-signal=INT", COMMAND, "--name", "killed", "up", "--compute", "0"]
+    up = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     wait_for(lambda: machine.marked(f"{folder}/machines/"), 120)
     up.send_signal(number)
     up.wait(timeout=60)
