@@ -64,8 +64,11 @@ def overriding(machine: Machine, name: str, own: str, section: str) -> list[tupl
 
 
 def wanted(machine: Machine, name: str) -> str | None:
-    """The link by which a boot starts a unit, be it a unit of a package; None where there is none."""
-    for place in FOLDERS:
+    """The link by which a boot starts a unit, be it a unit of a package; None where there is none.
+
+    Not what generators made: that goes with the line, of fstab mostly, that they made it of.
+    """
+    for place in (folder for folder in FOLDERS if "/generator" not in folder):
         for folder in machine.names(place):
             if folder.endswith((".wants", ".requires")) and os.path.lexists(machine.path(f"{place}/{folder}/{name}")):
                 return f"{place}/{folder}/{name}"

@@ -524,6 +524,8 @@ def test_an_automount_that_comes_back_at_a_boot(machine):
     in_state(machine)
     machine.write("/etc/systemd/system/scratch.automount", "[Automount]\nWhere=/scratch\n")
     assert differences(machine, declared()) == []
+    machine.link("/run/systemd/generator/local-fs.target.wants/scratch.automount", "/run/systemd/generator/scratch.automount")
+    assert differences(machine, declared()) == []  # the line of fstab that it is made of is named as such
     machine.link("/etc/systemd/system/multi-user.target.wants/scratch.automount", "/etc/systemd/system/scratch.automount")
     assert "`systemctl disable --now scratch.automount`" in refusal(machine, declared())
 
