@@ -81,9 +81,9 @@ class Captured(Machine):
         """A file of the machine."""
         file = Path(self.path(name))
         file.parent.mkdir(parents=True, exist_ok=True)
-        size = file.stat().st_size if name.startswith("/dev/") and file.exists() else 0  # a device does not shrink
-        file.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.truncate(file, max(size, file.stat().st_size))
+        device = name.startswith("/dev/") and file.exists()  # keeps its size, and what lies behind
+        with file.open("r+b" if device else "wb") as opened:
+            opened.write(content.encode() if isinstance(content, str) else content)
         return file
 
     def link(self, name: str, target: str) -> None:
