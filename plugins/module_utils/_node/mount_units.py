@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import grp
 import os
-import posixpath
 import pwd
 import re
 from collections.abc import Iterator
@@ -95,7 +94,7 @@ def top(machine: Machine, path: str) -> block.Mounted | None:
 def fstab_lines(text: str, path: str) -> list[str]:
     """The lines of fstab for a mount point. They would compete with the unit, and may hold up the boot."""
     lines = [line for line in text.split("\n") if not line.lstrip().startswith("#")]
-    return [line for line in lines if [posixpath.normpath(re.sub("/+", "/", word)) for word in line.split()[1:2]] == [path]]
+    return [line for line in lines if [os.path.normpath(re.sub("/+", "/", word)) for word in line.split()[1:2]] == [path]]
 
 
 def detected(machine: Machine, mount: dict) -> dict:
