@@ -55,6 +55,19 @@ options:
         type: list
         elements: str
         default: []
+      overwrite:
+        description: Serial numbers of drives that may be overwritten.
+        type: list
+        elements: str
+        default: []
+      recreate:
+        description: Whether it is made anew where all its drives are blank.
+        type: bool
+        default: false
+      adopt:
+        description: Whether an array of this name is taken over.
+        type: bool
+        default: false
   source:
     description:
       - Device, export or tag to mount, as mount(8) takes it.
@@ -214,9 +227,6 @@ def converge(module: AnsibleModule) -> dict:
     differences = list(mount_units.check(machine, params))
     if refused := [item["message"] for item in differences if item.get("refused")]:
         module.fail_json(msg="\n".join(refused), differences=differences)
-    # What is mounted is a directory, and to look at it could take for ever.
-    if not mount_units.top(machine, params["path"]) and os.path.lexists(params["path"]) and not os.path.isdir(params["path"]):
-        module.fail_json(msg=f"mount {params['path']}: it is not a directory", differences=differences)
     if differences and not module.check_mode:
         wanted = mount_units.detected(machine, params)  # before fstab changes
         access_ = access(module)

@@ -12,10 +12,15 @@ short_description: Keeps a node's spare NVMe drives as one striped, formatted vo
 version_added: 0.1.0
 description:
   - Makes one RAID 0 array with an XFS aligned to it of all spare NVMe drives of a node, or an XFS on the only spare drive.
-  - A drive is spare when it is a whole NVMe namespace with no mount, partition, holder, swap or signature on it. Device
-    names are never looked at, because they change between boots.
-  - An array that exists under the declared name is adopted under any md number; one in state is left alone.
-  - A drive that holds anything else makes the module fail, and says which drive holds what. Nothing is written then.
+  - A drive is spare when it is a whole NVMe namespace with no mount, partition, holder, swap or signature on it, and blank.
+    Of its content the first and the last 4 MiB and 64 samples in between are read; blank are zeros, and the pattern FFh that some drives
+    give for discarded blocks. Device names are never looked at, because they change between boots.
+  - An array that exists under the declared name is adopted under any md number where it bears all the marks of one that this
+    module made (home host V(any), level 0, and an XFS labelled like it); otherwise only with O(adopt). One in state is left alone.
+  - A drive that holds anything else, or that is read-only, makes the module fail, and says which drive holds what. Nothing is
+    written then.
+  - While the array is made, its drives are locked as systemd's "Locking Block Device Access" describes, and what would show
+    through the new array is zeroed first; so nobody mounts or assembles what is being made.
   - A run that was cut at any moment, also by a power loss, is taken up by the next run.
   - Needs C(mdadm) and C(xfsprogs) on the node. In check mode it needs neither.
 options:
@@ -56,6 +61,25 @@ options:
     type: list
     elements: str
     default: []
+  overwrite:
+    description:
+      - Serial numbers of drives that may be overwritten, whatever they hold. What is in use is never overwritten.
+    type: list
+    elements: str
+    default: []
+  recreate:
+    description:
+      - Whether the volume is made anew where all its drives are blank, as on nodes of a cloud that were stopped and started.
+      - As many blank drives have to be there as the volume had, the same ones or others in their place. Nothing can be lost then, so
+        it may be set for all nodes at once.
+    type: bool
+    default: false
+  adopt:
+    description:
+      - Whether an array (or the only drive, by its label) that has no more than the name of the declared one is taken over, with the
+        data in it.
+    type: bool
+    default: false
 author:
   - The onecc.cluster developers (@onecc)
 attributes:
@@ -83,6 +107,11 @@ EXAMPLES = r"""
     name: scratch
     rebuild:
       - 6ab0b1d7:9aa07d2e:aa5a0b1f:6f1c2bd4
+
+- name: All nodes were stopped and started, and came back with blank drives
+  onecc.cluster.nvme_raid:
+    name: scratch
+    recreate: true
 """
 
 RETURN = r"""
@@ -108,17 +137,26 @@ differences:
   elements: dict
 """
 
+import contextlib
+import fcntl
 import json
 import os
+import time
 import uuid
+from collections.abc import Iterator
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.onecc.cluster.plugins.module_utils._node import block, durable, specs, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node import block, durable, mdadm, specs, storage
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import mended
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 # Create, or assemble, format, record, mdadm.conf, initramfs: one round each, and one that finds nothing left.
 ROUNDS = 8
+# udev holds its own lock on a device as long as it looks at it: milliseconds, but for a drive that does not answer (as
+# block.LOOK_SECONDS).
+LOCK_SECONDS = 60
+# linux/fs.h: has the kernel read the partition table again.
+BLKRRPART = 0x125F
 
 
 class Volume:
@@ -151,25 +189,76 @@ class Volume:
             "drives": [{"wwid": drive.wwid, "serial": drive.serial} for drive in drives],
         }
         self.record(**fields)
-        self.release(drives)
-        device = self.stripe(array, drives) if layout == "array" else drives[0].path
-        chunk = self.module.params["chunk_kib"] if layout == "array" else 0
-        self.mkfs(device, filesystem, chunk, len(drives))
+        with self.locked(drive.path for drive in drives):
+            self.release(drives)
+            for drive in drives:
+                self.wipe(drive)
+            device = drives[0].path
+            if layout == "drive":
+                self.mkfs(device, filesystem, 0, 1)
+            else:
+                device = self.stripe(array, drives)
+        if layout == "array":
+            self.mkfs(device, filesystem, self.module.params["chunk_kib"], len(drives))
+        self.settle()
         self.record(**{**fields, "status": "created", "replaces": []})
 
+    @contextlib.contextmanager
+    def locked(self, devices: Iterator[str]) -> Iterator[None]:
+        """Holds the lock by which udev, and with it systemd and mdadm's incremental assembly, keeps away from block devices.
+
+        https://systemd.io/BLOCK_DEVICE_LOCKING. udev looks at them when they are let go. Not settle() meanwhile: it would wait.
+        """
+        with contextlib.ExitStack() as stack:
+            for device in devices:
+                self.lock(device, stack.enter_context(open(self.machine.path(device), "rb", buffering=0)).fileno())
+            yield
+
+    def lock(self, device: str, descriptor: int) -> None:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    self.module.fail_json(msg=f"{device} is locked by another program for {LOCK_SECONDS} s; `lslocks` there shows which. "
+                                              "Nothing was written. Wait for it to end, and run again")
+                time.sleep(0.1)
+
     def release(self, drives: list) -> None:
-        """Takes the marks of the volume's own earlier life from the drives, and what the kernel made of them."""
-        names = {drive.name for drive in drives}
-        for array in block.arrays(self.machine):
-            if names & set(array.members):
-                self.unmount(array.device)
-                self.command("mdadm", "--stop", array.path)
+        """Takes from the drives what the kernel made of the volume's own earlier life."""
+        for array in storage.gathered(self.machine, drives):
+            self.unmount(array.device)
+            self.command("mdadm", "--stop", array.path)
         for drive in drives:
             self.unmount(self.machine.attribute(f"/sys/block/{drive.name}/dev"))
-            if drive.superblock:
-                self.command("mdadm", "--zero-superblock", drive.path)
-            elif drive.xfs:
-                self.command("wipefs", "--all", drive.path)
+
+    def wipe(self, drive) -> None:
+        """Zeroes what would show on the drive, and through a new array, of what the drive held: file systems, tables, superblocks.
+
+        The very beginning goes last, and with it the mark by which a run that was cut knows the drive as its own.
+        """
+        edge, first, end = block.EDGE, 2 * 4096, drive.size
+        regions = [(storage.DATA_OFFSET, edge), (max(first, end - edge), edge), (first, edge - first), (0, first)]
+        try:
+            descriptor = os.open(self.machine.path(drive.path), os.O_RDWR | os.O_EXCL)  # no: somebody has mounted or gathered it since
+            try:
+                for offset, length in regions:
+                    self.zero(descriptor, offset, min(length, end - offset))
+                if drive.named:
+                    with contextlib.suppress(OSError):  # it has no partitions, and cannot have
+                        fcntl.ioctl(descriptor, BLKRRPART)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            self.module.fail_json(msg=f"drive {drive.label} cannot be written to: {error.strerror}. It is not part of anything yet: see the "
+                                      f"kernel's log (dmesg), and leave the drive out with nvme_raid_ignore: ['{drive.serial}'] if it is worn out")
+
+    def zero(self, descriptor: int, offset: int, length: int) -> None:
+        """Only where there is something: a blank drive is not worn."""
+        if length > 0 and os.pread(descriptor, length, offset) != bytes(length):
+            os.pwrite(descriptor, bytes(length), offset)
+            os.fsync(descriptor)
 
     def unmount(self, device: str) -> None:
         for mount in reversed(block.mounts(self.machine)):
@@ -181,43 +270,48 @@ class Volume:
         self.command(
             "mdadm", "--create", f"/dev/md/{name}", "--run", "--metadata=1.2", "--level=0", f"--name={name}",
             "--homehost=any", f"--uuid={array}", f"--chunk={self.module.params['chunk_kib']}",
-            f"--raid-devices={len(drives)}", *(drive.path for drive in drives),
+            f"--data-offset={storage.DATA_OFFSET >> 10}", f"--raid-devices={len(drives)}", *(drive.path for drive in drives),
         )
-        self.settle()
-        return os.path.realpath(f"/dev/md/{name}")
+        return storage.gathered(self.machine, drives)[0].path
 
     def mkfs(self, device: str, filesystem: str, chunk_kib: int, width: int) -> None:
-        """Formats and waits until all is on the drives. Only a drive or array known to hold nothing comes here."""
+        """Formats and waits until all is on the drives. Only a drive or array known to hold nothing comes here.
+
+        mkfs.xfs claims the device for itself, so nobody mounts it before it is whole.
+        """
         geometry = ("-d", f"su={chunk_kib}k,sw={width}") if chunk_kib else ()
         self.command(
             "mkfs.xfs", "-f", "-q", "-L", self.module.params["name"], "-m", f"uuid={filesystem}", *geometry, device
         )
         durable.flush(device)
-        self.settle()
 
     def settle(self) -> None:
         """Waits for udev, which makes the links by which a file system is mounted."""
         self.command("udevadm", "settle", "--timeout=60")
 
-    def assemble(self, uuid: str, drives: list, stop: list) -> None:
-        for array in stop:
-            self.command("mdadm", "--stop", array.path)
-        paths = [drive.path for drive in drives]
-        self.command("mdadm", "--assemble", f"/dev/md/{self.module.params['name']}", f"--uuid={uuid}", *paths)
+    def assemble(self, uuid: str, drives: list) -> None:
+        with self.locked(drive.path for drive in drives):
+            arrays = storage.gathered(self.machine, drives)
+            if not any(array.running for array in arrays):  # else udev was faster
+                for array in arrays:
+                    self.command("mdadm", "--stop", array.path)
+                paths = [drive.path for drive in drives]
+                self.command("mdadm", "--assemble", f"/dev/md/{self.module.params['name']}", f"--uuid={uuid}", *paths)
         self.settle()
 
     def format(self, device: str, fields: dict, chunk_kib: int) -> None:
         """Formats an array that was there without a file system. Until that is done it counts as being created."""
         self.record(**{**fields, "status": "creating"})
         self.mkfs(device, fields["filesystem"], chunk_kib, len(fields["drives"]))
+        self.settle()
         self.record(**fields)
 
     def mdadm_conf(self, before: str, after: str) -> None:
-        durable.write(storage.MDADM_CONF, after, 0o644)
+        durable.write(mdadm.CONF, after, 0o644)
 
     def initramfs(self) -> None:
         # A clock that was set back since would leave mdadm.conf newer than anything made now.
-        os.utime(storage.MDADM_CONF)
+        os.utime(mdadm.CONF)
         self.command("update-initramfs", "-u", "-k", "all")
 
 

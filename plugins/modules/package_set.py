@@ -37,8 +37,8 @@ options:
         required: true
       version:
         description:
-          - Its exact version. V(newest) is the newest one in the lists of packages. Without it, any installed version will do, and where none is
-            installed the newest one is.
+          - Its exact version. V(newest), of locked packages only, is the newest one in the lists of packages. Without it, any installed version
+            will do, and where none is installed the newest one is.
         type: str
       hold:
         description: Whether it is held.
@@ -86,6 +86,12 @@ options:
     type: list
     elements: str
     default: []
+  locked:
+    description:
+      - Whether the packages are locked to one another and to their versions. V(false) only installs them, with all the rest that is said
+        above. Their holds stay as they are, no families are looked at, and nothing has to run.
+    type: bool
+    default: true
   wait:
     description:
       - How many seconds to wait for another apt or dpkg.
@@ -110,6 +116,13 @@ EXAMPLES = r"""
         version: 580.105.08-0lambda0.22.04.1
       - name: nvidia-fabricmanager-580
         version: 580.105.08-1
+
+- name: Install packages and hold none
+  onecc.cluster.package_set:
+    packages:
+      - name: mdadm
+      - name: xfsprogs
+    locked: false
 
 - name: Install the newest Lambda Stack, having accepted the licence of cuDNN
   onecc.cluster.package_set:
@@ -148,7 +161,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.onecc.cluster.plugins.module_utils._node import apt, dpkg, durable, package_sets
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference, mended
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import debconf_answers, locked_packages
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import debconf_answers, locked_packages, packages
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 ENVIRONMENT = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "APT_LISTCHANGES_FRONTEND": "none"}
@@ -299,7 +312,10 @@ class PackageSet:
         found = {
             "remove": removed,
             "downgrade": [name for name in others if name in plan.downgraded],
-            "change in spite of its hold": [name for name in others if dpkg.held(known.get(name, {}))],
+            "change in spite of its hold": [
+                name for name, (_old, new) in plan.changes.items()
+                if new and (name in others or not self.module.params["locked"]) and dpkg.held(known.get(name, {}))
+            ],
         }
         if would := [f"{what} {', '.join(sorted(names))}" for what, names in found.items() if names]:
             self.fail(
@@ -355,7 +371,8 @@ def differences_of(machine: Machine, params: dict) -> list[dict]:
     to_remove = [
         difference(name, "present", True, False, f"package {name} is installed, and is to be removed") for name in present(machine, params["remove"])
     ]
-    return [*debconf_answers.check(machine, params["debconf"]), *locked_packages.check(machine, params["packages"]), *to_remove]
+    kind = locked_packages if params["locked"] else packages
+    return [*debconf_answers.check(machine, params["debconf"]), *kind.check(machine, params["packages"]), *to_remove]
 
 
 def reboot_reasons(differences: list[dict]) -> list[str]:
@@ -397,7 +414,8 @@ def converge(module: AnsibleModule) -> dict:
             plan, chosen = package_set.prepare()
             package_set.install(chosen)
             changes = plan.lines()
-        package_set.hold()
+        if module.params["locked"]:
+            package_set.hold()
         left = differences_of(machine, module.params)
         if still := [item["message"] for item in left if item["field"] != "running"]:
             package_set.fail(f"apt and dpkg said that all went well, and still {'; '.join(still)}")
@@ -405,8 +423,19 @@ def converge(module: AnsibleModule) -> dict:
     return {**mended(to_mend), "changes": changes, "reboot_reasons": reboot_reasons(left), "diff": {"before": words, "after": ""}}
 
 
+def complete(params: dict) -> None:
+    """Completes the packages. Those that are not locked belong to no family."""
+    if params["locked"]:
+        package_sets.complete(params["packages"])
+        return
+    for package in params["packages"]:
+        package.update(family=package_sets.NONE, running=package_sets.NONE)
+
+
 def invalid(params: dict) -> str | None:
     """What is wrong with the options beyond their types."""
+    if not params["locked"] and any(package["version"] == package_sets.NEWEST for package in params["packages"]):
+        return f"version is {package_sets.NEWEST!r} of packages that are not locked; allowed is an exact version, or none at all for any"
     for name in params["remove"]:
         if not re.fullmatch(package_sets.NAME[0], name):
             return f"remove: {name!r}; allowed is {package_sets.NAME[1]}"
@@ -425,11 +454,12 @@ def main() -> None:
             "packages": {"type": "list", "elements": "dict", "required": True, "options": package_sets.LOCKED_PACKAGE},
             "debconf": {"type": "list", "elements": "dict", "default": [], "options": package_sets.ANSWER},
             "remove": {"type": "list", "elements": "str", "default": []},
+            "locked": {"type": "bool", "default": True},
             "wait": {"type": "int", "default": 300},
         },
         supports_check_mode=True,
     )
-    package_sets.complete(module.params["packages"])
+    complete(module.params)
     if wrong := invalid(module.params):
         module.fail_json(msg=f"package set: {wrong}. Nothing was changed")
     with durable.turn(module, "package_set"):

@@ -149,9 +149,7 @@ class Access:
     def write(self, path: str, text: str | None, mode: int) -> None:
         """The file with that text, or no file."""
         if text:
-            if accounts.access_of(self.machine, path, mode):
-                os.unlink(path)  # else its mode would stay
-            durable.write(path, text, mode)
+            durable.put(path, text, durable.Access(0, 0, mode))
         else:
             durable.remove(path)
 

@@ -30,7 +30,7 @@ CHANGES = {
 UNBUILD = """
 systemctl stop scratch.mount 2>/dev/null || true
 mdadm --stop --scan 2>/dev/null || true
-for drive in /dev/nvme*n1; do mdadm --zero-superblock $drive 2>/dev/null || true; wipefs --all --quiet $drive; done
+for drive in /dev/nvme*n1; do blkdiscard --force --zeroout $drive 2>/dev/null; done
 rm -f /var/lib/onecc/nvme_raid/scratch.json /etc/systemd/system/scratch.mount
 rm -f /etc/systemd/system/multi-user.target.wants/scratch.mount
 sed -i /^ARRAY/d /etc/mdadm/mdadm.conf
@@ -51,6 +51,11 @@ FOREIGN = [
         1: ("mkswap -q $drive", "swap"),
         2: ("sgdisk --new=1:0:0 $drive >/dev/null; udevadm settle", "partition"),
         3: ("mkfs.ext4 -q -F $drive; mkdir -p /mnt/theirs; mount -o ro $drive /mnt/theirs", "/mnt/theirs"),
+    },
+    {
+        0: ("tar -cf $drive -C / etc", "no signature names"),
+        1: ("dd if=/dev/urandom of=$drive bs=1M seek=300 count=32 status=none", "no signature names"),
+        2: ("blockdev --setro $drive", "read-only"),
     },
 ]
 
@@ -91,7 +96,8 @@ def test_array_under_another_number_is_adopted(lab: Lab) -> None:
         "mkfs.xfs -q -f /dev/md7; mount /dev/md7 /mnt; echo kept > /mnt/file; umount /mnt; udevadm settle",
     )
     uuid = lab.ssh(NODE, "blkid -o value -s UUID /dev/md7")
-    done = lab.site()
+    assert "nvme_raid_adopt" in lab.site("--limit", NODE).messages(NODE)
+    done = lab.site("-e", "{nvme_raid_adopt: true}")
     assert done.rc == 0, done.output
     assert lab.ssh(NODE, "cat /scratch/file; findmnt -n -o UUID /scratch").split() == ["kept", uuid]
     lab.machine(NODE).cut()
@@ -112,7 +118,7 @@ def test_foreign_drives_are_refused_and_untouched(lab: Lab) -> None:
             lab.ssh(
                 NODE,
                 "umount /mnt/theirs 2>/dev/null || true\n"
-                "for drive in /dev/nvme?n1; do sgdisk --zap-all $drive >/dev/null 2>&1 || true; done; udevadm settle\n" + UNBUILD,
+                "for drive in /dev/nvme?n1; do blockdev --setrw $drive; sgdisk --zap-all $drive >/dev/null 2>&1 || true; done; udevadm settle\n" + UNBUILD,
             )
     # Freed by their owner, they are spare.
     done = lab.site("--limit", NODE)
@@ -190,3 +196,39 @@ def test_single_drive_is_used_alone(lab: Lab) -> None:
     assert lab.verify("--limit", NODE, "-e", ignore).rc == 0
     lab.ssh(NODE, UNBUILD)
     assert lab.site("--limit", NODE).rc == 0
+
+
+@pytest.mark.thorough
+@pytest.mark.spoils(NODE)
+def test_blank_drives_are_made_anew_by_one_variable(lab: Lab) -> None:
+    """As nodes of a cloud come back from a stop and a start."""
+    lab.ssh(NODE, "umount /scratch; mdadm --stop --scan; for drive in /dev/nvme?n1; do blkdiscard --force --zeroout $drive; done")
+    seen = lab.site("--limit", NODE)
+    assert seen.rc == 2 and "nvme_raid_recreate" in seen.messages(NODE)
+    done = lab.site("--limit", NODE, "-e", "{nvme_raid_recreate: true}")
+    assert done.rc == 0, done.output
+    assert lab.verify("--limit", NODE).rc == 0
+
+
+# While this runs, everything that could mount or gather something is tried on every block device, many times a second.
+HOSTILE = """
+cat > /root/hostile <<'END'
+while :; do
+  udevadm trigger --subsystem-match=block --action=change; mdadm --assemble --scan
+  for device in /dev/md* /dev/disk/by-uuid/*; do mount $device /mnt && { blkid -o value -s UUID $device >> /root/mounted; umount /mnt; }; done
+done
+END
+systemd-run --quiet --unit=hostile sh /root/hostile
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.spoils(NODE)
+def test_nobody_mounts_what_is_being_made(lab: Lab) -> None:
+    """The old file system does not show through the new array, however hard somebody looks."""
+    array, old = lab.ssh(NODE, "mdadm --detail --export /dev/md/scratch | sed -n s/MD_UUID=//p; findmnt -n -o UUID /scratch").split()
+    lab.ssh(NODE, "systemctl stop scratch.mount; mdadm --stop --scan; blkdiscard --force --zeroout $(ls /dev/nvme?n1 | head -1)\n" + HOSTILE)
+    done = lab.site("--limit", NODE, "-e", f"{{nvme_raid_rebuild: ['{array}']}}")
+    mounted = lab.ssh(NODE, "systemctl stop hostile; cat /root/mounted").split()
+    assert done.rc == 0, done.output
+    assert mounted and old not in mounted

@@ -24,13 +24,18 @@ MOUNTINFO = "/proc/self/mountinfo"
 SWAPS = "/proc/swaps"
 
 
-def md_superblock(uuid_: str = ARRAY, name: str = "any:scratch", drives: int = 2, level: int = 0, chunk_kib: int = 512) -> bytes:
+def md_superblock(
+    uuid_: str = ARRAY, name: str = "any:scratch", drives: int = 2, level: int = 0, chunk_kib: int = 512, role: int = 0, data: int = 0,
+) -> bytes:
     """The first 8 KiB of a member of an md array. struct mdp_superblock_1 of Linux' md_p.h, 4 KiB into the device."""
     words = struct.pack(
         "<IIII16s32sQiIQII", 0xA92B4EFC, 1, 0, 0, bytes.fromhex(uuid_.replace(":", "")), name.encode(), 0, level, 0, 0,
         chunk_kib * 2, drives,
     )
-    return bytes(4096) + words.ljust(4096, b"\0")
+    block = bytearray(bytes(4096) + words.ljust(4096, b"\0"))
+    struct.pack_into("<Q", block, 4096 + 128, data // 512)
+    struct.pack_into("<H", block, 4096 + 256, role)
+    return bytes(block)
 
 
 def xfs_superblock(
@@ -76,7 +81,9 @@ class Captured(Machine):
         """A file of the machine."""
         file = Path(self.path(name))
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        device = name.startswith("/dev/") and file.exists()  # keeps its size, and what lies behind
+        with file.open("r+b" if device else "wb") as opened:
+            opened.write(content.encode() if isinstance(content, str) else content)
         return file
 
     def link(self, name: str, target: str) -> None:
@@ -97,7 +104,7 @@ class Captured(Machine):
         return number
 
     def drive(
-        self, name: str, serial: str, content: bytes = bytes(8192), sectors: int = 7501476528, multipath: bool = False,
+        self, name: str, serial: str, content: bytes = bytes(8192), sectors: int = 2 << 20, multipath: bool = False,
         wwid: str | None = None,
     ) -> str:
         """A whole NVMe namespace; without `multipath` its controller is its parent, with it the subsystem is."""
@@ -108,6 +115,7 @@ class Captured(Machine):
         self.write(f"{directory}/size", f"{sectors}\n")
         self.write(f"{directory}/wwid", f"{wwid or 'eui.' + serial}\n")
         self.device(directory, content)
+        os.truncate(self.path(f"/dev/{name}"), sectors * 512)
         self.link(f"{directory}/device", parent)
         self.link(f"/sys/block/{name}", directory)
         if multipath:
@@ -127,6 +135,7 @@ class Captured(Machine):
         """A device made of others: an md array or a mapping."""
         directory = f"/sys/devices/virtual/block/{name}"
         self.device(directory, content)
+        self.write(f"{directory}/size", f"{os.path.getsize(self.path(f'/dev/{name}')) // 512}\n")
         self.link(f"/sys/block/{name}", directory)
         for slave in slaves:
             self.link(f"{directory}/slaves/{slave}", self.directory(slave))
@@ -182,7 +191,10 @@ class Captured(Machine):
 
 def spec(**fields: object) -> dict:
     """A declared array."""
-    return {"name": "scratch", "layout": "auto", "drives": None, "chunk_kib": 512, "ignore": [], "rebuild": [], **fields}
+    return {
+        "name": "scratch", "layout": "auto", "drives": None, "chunk_kib": 512, "ignore": [], "rebuild": [], "overwrite": [],
+        "recreate": False, "adopt": False, **fields,
+    }
 
 
 def volume(machine: Captured, md: str = "md127", serials: tuple[str, ...] = ("S1", "S2")) -> dict:

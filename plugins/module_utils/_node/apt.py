@@ -157,5 +157,5 @@ def cause(said: str) -> str:
     for pattern, words in _CAUSES:
         if found := re.search(pattern, said):
             return words.format(*("; ".join(map(str.strip, (group or "?").strip().splitlines())) for group in found.groups()))
-    errors = re.findall(r"^(?:E|W|dpkg): (.+)$", said, re.MULTILINE) or said.splitlines()[-3:]
+    errors = re.findall(r"^(?:E|W|dpkg): (.+)$", said, re.MULTILINE) or [line for line in said.splitlines() if line.strip()][-3:]
     return " ".join("; ".join(errors).split()) or "no message"

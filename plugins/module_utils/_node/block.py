@@ -13,6 +13,7 @@ import os
 import re
 import struct
 
+from ansible_collections.onecc.cluster.plugins.module_utils._node import patience
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 # A whole NVMe namespace as Linux names it: controller or subsystem, then namespace. The paths behind a multipath
@@ -33,6 +34,18 @@ CONTENTS = {
 }
 
 
+# What is read of a device to see that it is blank: this much of its beginning and of its end, and so many samples in between.
+# The signatures that libblkid knows lie in the edges (the farthest one, LUKS2's, 4 MiB in); eight drives are 100 MiB.
+EDGE = 4 << 20
+SAMPLES = 64
+SAMPLE = 64 << 10
+# As machine.COMMAND_TIMEOUT: a drive with bad sectors answers after the kernel's own 30 s (nvme_core.io_timeout).
+LOOK_SECONDS = 60
+# NVM Express Base Specification, Identify Namespace, DLFEAT: blocks that were deallocated read as 00h or as FFh.
+BLANK = (b"\x00", b"\xff")
+SECTOR = 512
+
+
 class Mounted:
     """A line of mountinfo: `device` as "major:minor", where it is mounted, its type, and all its options."""
 
@@ -45,18 +58,22 @@ class Mounted:
 
 
 class Superblock:
-    """What an md superblock says: the array's `uuid` and `name`, its `level`, chunk and number of drives."""
+    """What an md superblock says: the array's `uuid` and `name`, its `level`, chunk and number of drives, and of its own drive
+    the `role`, and the byte from which on it holds data."""
 
-    def __init__(self, uuid_: str, name: str, level: int, chunk_kib: int, drives: int) -> None:
+    def __init__(self, uuid_: str, name: str, level: int, chunk_kib: int, drives: int, role: int, data: int) -> None:
         self.uuid = uuid_
         self.name = name
         self.level = level
         self.chunk_kib = chunk_kib
         self.drives = drives
+        self.role = role
+        self.data = data
 
 
 class Drive:
-    """A whole NVMe namespace. `contents` says in words what it holds and what uses it: none where it is spare."""
+    """A whole NVMe namespace. In words, `uses` says what uses it, `named` what it holds, `unnamed` that it holds data which
+    nothing names. It is spare where there is none of these."""
 
     def __init__(self, name: str, serial: str, wwid: str, size: int) -> None:
         self.name = name
@@ -66,7 +83,14 @@ class Drive:
         self.system = False
         self.superblock: Superblock | None = None
         self.xfs: Xfs | None = None
-        self.contents: list[str] = []
+        self.read_only = False
+        self.uses: list[str] = []
+        self.named: list[str] = []
+        self.unnamed: str | None = None
+
+    @property
+    def contents(self) -> list[str]:
+        return [*self.uses, *self.named, *([self.unnamed] if self.unnamed else [])]
 
     @property
     def path(self) -> str:
@@ -129,18 +153,22 @@ def uuid_words(raw: bytes) -> str:
 
 def superblock(machine: Machine, device: str) -> Superblock | None:
     """The md superblock, version 1.2, of a device. Layout: struct mdp_superblock_1 in Linux' md_p.h, at 4 KiB."""
-    data = machine.data(device, 4096, 128) or b""
-    if len(data) < 128 or data[:4] != bytes.fromhex("fc4e2ba9"):
+    data = machine.data(device, 4096, 4096) or b""
+    if len(data) < 256 or data[:4] != bytes.fromhex("fc4e2ba9"):
         return None
     level, = struct.unpack_from("<i", data, 72)
     chunk_sectors, drives = struct.unpack_from("<II", data, 88)
+    data_sectors, = struct.unpack_from("<Q", data, 128)
+    number, = struct.unpack_from("<I", data, 160)
+    roles = data[256 + 2 * number:258 + 2 * number].ljust(2, b"\xff")
     name = data[32:64].rstrip(b"\0").decode("utf-8", "replace")
-    return Superblock(uuid_words(data[16:32]), name, level, chunk_sectors // 2, drives)
+    role, = struct.unpack("<H", roles)
+    return Superblock(uuid_words(data[16:32]), name, level, chunk_sectors // 2, drives, role, data_sectors * SECTOR)
 
 
-def xfs(machine: Machine, device: str) -> Xfs | None:
+def xfs(machine: Machine, device: str, offset: int = 0) -> Xfs | None:
     """The XFS superblock of a device. Layout: struct xfs_dsb in Linux' xfs_format.h, big-endian, at 0."""
-    data = machine.data(device, 0, 512) or b""
+    data = machine.data(device, offset, 512) or b""
     if len(data) < 512 or data[:4] != b"XFSB":
         return None
     block_size, = struct.unpack_from(">I", data, 4)
@@ -166,6 +194,47 @@ def signatures(machine: Machine, device: str) -> list[str]:
         words = CONTENTS.get(item["type"]) or f"{item['type']}"
         found.append(f"{words} signature" + (f" (label {item['label']})" if item.get("label") else ""))
     return list(dict.fromkeys(found))
+
+
+def unnamed(machine: Machine, device: str, size: int) -> str | None:
+    """In words, that a device without a signature holds data all the same; None where all that is read of it is blank."""
+    try:
+        found = patience.within(LOOK_SECONDS, lambda: first_data(machine.path(device), size))
+    except TimeoutError:
+        return f"cannot be read: no answer in {LOOK_SECONDS} s"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None if found is None else f"holds data that no signature names, at byte {found}"
+
+
+def first_data(path: str, size: int) -> int | None:
+    """Where the first bytes are that are not blank, among those that are read; None where all are."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        for offset, length in regions(size):
+            data = os.pread(descriptor, length, offset)
+            if len(data) < length:
+                raise OSError(errno.EIO, f"it ends at byte {offset + len(data)}")
+            if not blank(data):
+                return offset + next(at for at in range(0, length, SECTOR) if not blank(data[at:at + SECTOR]))
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def regions(size: int) -> list[tuple[int, int]]:
+    """Offset and length of what is read of a device of a size: its edges and, evenly spread, samples between them."""
+    if size <= 2 * EDGE + SAMPLES * SAMPLE:
+        return [(offset, min(EDGE, size - offset)) for offset in range(0, size, EDGE)]
+    step = (size - 2 * EDGE) // SAMPLES // SECTOR * SECTOR
+    return [(0, EDGE), *((EDGE + number * step, SAMPLE) for number in range(SAMPLES)), (size - EDGE, EDGE)]
+
+
+def blank(data: bytes) -> bool:
+    """Whether each block of 512 bytes is as one that was never written, or was discarded."""
+    if any(data == value * len(data) for value in BLANK):
+        return True
+    return len(data) > SECTOR and all(blank(data[at:at + SECTOR]) for at in range(0, len(data), SECTOR))
 
 
 def in_use(machine: Machine, device: str) -> bool:
@@ -210,6 +279,7 @@ def drives(machine: Machine, mounted: list[Mounted]) -> list[Drive]:
             continue  # a namespace that failed, or that is not attached, has no capacity
         drive = Drive(name, serial or wwid or "unknown", wwid, size)
         drive.system = name in system
+        drive.read_only = machine.attribute(f"{sys}/ro") == "1"
         if not drive.system:
             drive.superblock = superblock(machine, drive.path)
             drive.xfs = None if drive.superblock else xfs(machine, drive.path)
@@ -218,28 +288,26 @@ def drives(machine: Machine, mounted: list[Mounted]) -> list[Drive]:
 
 
 def look_inside(machine: Machine, drive: Drive, mounted: list[Mounted]) -> None:
-    """Fills `drive.contents`. Costs a process, so only drives whose use is undecided are looked into."""
+    """Says what a drive holds and what uses it. Costs a process, so only drives whose use is undecided are looked into."""
     sys = f"/sys/block/{drive.name}"
     parts = [name for name in machine.names(sys) if machine.exists(f"{sys}/{name}/partition")]
     devices = {machine.attribute(f"{sys}/dev"), *(machine.attribute(f"{sys}/{part}/dev") for part in parts)}
-    contents = [f"is mounted at {mount.path}" for mount in mounted if mount.device in devices]
+    uses = [f"is mounted at {mount.path}" for mount in mounted if mount.device in devices]
     swaps = {line.split()[0] for line in (machine.text("/proc/swaps") or "").splitlines()[1:]}
-    contents += [f"is swap space in use ({name})" for name in (drive.name, *parts) if f"/dev/{name}" in swaps]
-    contents += [f"has the partition {part}" for part in parts]
+    uses += [f"is swap space in use ({name})" for name in (drive.name, *parts) if f"/dev/{name}" in swaps]
     for where in (sys, *(f"{sys}/{part}" for part in parts)):
         for holder in machine.names(f"{where}/holders"):
             dm = machine.attribute(f"/sys/block/{holder}/dm/name")
-            contents.append(f"is used by {holder}" + (f" ({dm})" if dm else ""))
+            uses.append(f"is used by {holder}" + (f" ({dm})" if dm else ""))
+    if not uses and in_use(machine, drive.path):
+        uses.append("is in use by something that this check does not see")
+    named = [f"has the partition {part}" for part in parts]
     if drive.superblock:
-        contents.append(f"is a member of the md array {drive.superblock.name} (UUID {drive.superblock.uuid})")
-    else:
-        found = signatures(machine, drive.path)
-        contents += ["holds " + ", ".join(found)] if found else []
-    if not contents and not machine.data(drive.path, 0, 512):
-        contents.append("cannot be read")  # wipefs then finds nothing, as on a blank drive
-    if not contents and in_use(machine, drive.path):
-        contents.append("is in use by something that this check does not see")
-    drive.contents = contents
+        named.append(f"is a member of the md array {drive.superblock.name} (UUID {drive.superblock.uuid})")
+    elif found := signatures(machine, drive.path):
+        named.append("holds " + ", ".join(found))
+    drive.uses, drive.named = uses, named
+    drive.unnamed = None if uses or named else unnamed(machine, drive.path, drive.size)
 
 
 def arrays(machine: Machine) -> list[Array]:

@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import re
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import block, specs, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node import block, mount_options, specs, storage, unit_files
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access, in_the_way, inode_of, systems_own
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
@@ -26,10 +28,6 @@ NFS_PORT = 2049
 # In the unit of a mount whose type was detected: type, source and options as they were found. What somebody changes in the
 # unit's other lines is then a difference, and not found anew.
 FOUND = "Found"
-# Options that mount(8) and systemd read and the kernel never shows.
-UNSEEN = re.compile(r"bg|fg|retry=.*|port=.*|defaults|(no)?auto|nofail|_netdev|(no)?user|users|owner|group|comment=.*|x-.*|X-.*")
-# Options that the kernel shows by leaving out their opposites. mount(8), FILESYSTEM-INDEPENDENT MOUNT OPTIONS.
-SILENT = {"async": "sync", "atime": "noatime", "dev": "nodev", "diratime": "nodiratime", "exec": "noexec", "suid": "nosuid"}
 
 
 def invalid(mount: dict) -> str | None:
@@ -96,7 +94,7 @@ def top(machine: Machine, path: str) -> block.Mounted | None:
 def fstab_lines(text: str, path: str) -> list[str]:
     """The lines of fstab for a mount point. They would compete with the unit, and may hold up the boot."""
     lines = [line for line in text.split("\n") if not line.lstrip().startswith("#")]
-    return [line for line in lines if [word.rstrip("/") for word in line.split()[1:2]] == [path.rstrip("/")]]
+    return [line for line in lines if [os.path.normpath(re.sub("/+", "/", word)) for word in line.split()[1:2]] == [path]]
 
 
 def detected(machine: Machine, mount: dict) -> dict:
@@ -185,6 +183,7 @@ def silence(machine: Machine, mount: dict) -> str | None:
 def check(machine: Machine, declared: dict) -> Iterator[dict]:
     mount = detected(machine, declared)
     path, rests_on, mounted = mount["path"], target(machine, mount), top(machine, mount["path"])
+    yield from _access(mount)
     if rests_on.directory:
         yield from _directory(machine, mount)
         return
@@ -192,31 +191,101 @@ def check(machine: Machine, declared: dict) -> Iterator[dict]:
         yield from _unit(machine, mount, rests_on.source)
     for line in fstab_lines(machine.text("/etc/fstab") or "", path):
         yield difference(path, "fstab", line, None, f"mount {path}: /etc/fstab mounts it too: {line}")
-    if not mounted:
+    if held := _automount(machine, path):
+        yield difference(path, "automount", True, False, f"mount {path}: {held}", refused=True)
+    elif not mounted:
+        yield from _not_mounted(machine, mount)
+    elif (should := _should(machine, mount, rests_on, mounted)) is not None:
+        yield difference(
+            path, "source", mounted.source, should,
+            f"mount {path}: {mounted.source} is mounted there, declared is {should}. It is not ours to detach: "
+            "unmount it, or declare another path", refused=True,
+        )
+    else:
+        yield from _options(mount, mounted)
+        yield from _answers(machine, mount, mounted)
+
+
+def _access(mount: dict) -> Iterator[dict]:
+    """An owner or a group that the node does not know. They may be made by another role, before the mount is."""
+    for field, known in (("owner", pwd.getpwnam), ("group", grp.getgrnam)):
+        name = mount[field]
+        try:
+            if name and not name.isdecimal():
+                known(name)
+        except KeyError:
+            yield difference(mount["path"], field, None, name, f"mount {mount['path']}: the node does not know the {field} {name!r}")
+
+
+def _automount(machine: Machine, path: str) -> str | None:
+    """What mounts something at a path, or above it, as soon as somebody looks there, and how it is ended; else None."""
+    unit = unit_name(path)[:-len("mount")] + "automount"
+    at = [mount for mount in block.mounts(machine) if mount.path == path and mount.fstype == "autofs"]
+    if any(mount.source == "systemd-1" for mount in at):
+        return (f"systemd's {unit} holds the path, to mount there what it is told to as soon as somebody looks. Run `systemctl stop {unit}`, "
+                "which unmounts that too, and run again; a line of /etc/fstab with x-systemd.automount brings it back at a boot")
+    above = _innermost(machine, path)
+    if at or above and above.fstype == "autofs":
+        where = at[0] if at else above
+        return (f"automount(8) holds {where.path} ({where.source}). Take it out of its maps (auto.master), or declare another path")
+    if link := unit_files.wanted(machine, unit):
+        return f"{link} has a boot start {unit}, which then holds the path. Run `systemctl disable --now {unit}`"
+    return None
+
+
+def _innermost(machine: Machine, path: str) -> block.Mounted | None:
+    """What a path lies on, the last one where several are."""
+    found = [mount for mount in block.mounts(machine) if path == mount.path or path.startswith(mount.path.rstrip("/") + "/")]
+    return max(reversed(found), key=lambda mount: len(mount.path), default=None)
+
+
+def _not_mounted(machine: Machine, mount: dict) -> Iterator[dict]:
+    path, below = mount["path"], _innermost(machine, mount["path"])
+    if not (below and below.fstype in specs.NETWORK):  # whose server may not answer
+        if wrong := _mount_point(machine, path, below):
+            yield difference(path, "mount_point", False, True, f"mount {path}: {wrong}", refused=True)
+            return
         if hidden := machine.names(path):
             yield difference(
                 path, "empty", False, True, f"mount {path}: nothing is mounted there, and it holds {len(hidden)} entries that a mount "
                 f"would hide ({hidden[0]}, …). Move them away first", refused=True,
             )
             return
-        why = silence(machine, mount)
-        yield difference(path, "mounted", False, True, f"mount {path}: nothing is mounted there" + (f": {why}" if why else ""))
-        return
-    if (should := _should(machine, mount, rests_on, mounted)) is not None:
-        yield difference(
-            path, "source", mounted.source, should,
-            f"mount {path}: {mounted.source} is mounted there, declared is {should}. It is not ours to detach: "
-            "unmount it, or declare another path", refused=True,
-        )
-        return
+    why = silence(machine, mount)
+    yield difference(path, "mounted", False, True, f"mount {path}: nothing is mounted there" + (f": {why}" if why else ""))
+
+
+def _mount_point(machine: Machine, path: str, below: block.Mounted | None) -> str | None:
+    """Why nothing can be mounted at a path. systemd.mount(5): not where there is a link on the way."""
+    real = machine.real(path)
+    if real != path:
+        return f"it leads to {real} by a symbolic link, and systemd mounts nothing there. Declare {real}, or remove the link"
+    if os.path.lexists(machine.path(path)):
+        return None if os.path.isdir(machine.path(path)) else "it is not a directory. Move it away, or declare another path"
+    if below and "ro" in below.options:
+        return f"there is no such directory, and {below.path} is read-only, so none can be made. Make it there, or declare another path"
+    return None
+
+
+def _options(mount: dict, mounted: block.Mounted) -> Iterator[dict]:
+    path, wanted = mount["path"], mount_options.effective(mount["options"])
     # rw is what mount(8) takes where nothing else is said, and what the kernel takes away from a file system with errors.
-    wanted = mount["options"] if "ro" in mount["options"] else ["rw", *mount["options"]]
-    missing = [option for option in wanted if not _has(mounted, option)]
-    if missing:
+    wanted = wanted if {"ro", "rw"} & set(wanted) else ["rw", *wanted]
+    missing = [option for option in wanted if not mount_options.has(mounted, option)]
+    lasting = [option for option in missing if option not in mount_options.REMOUNTED]
+    if lasting and mounted.fstype in ("xfs", *specs.NETWORK):
+        yield difference(
+            path, "options", sorted(mounted.options), wanted, f"mount {path}: it is mounted without {', '.join(missing)}, and a remount does not "
+            f"change {', '.join(lasting)}. Run `systemctl stop {unit_name(path)}` when nothing uses it, and run again", refused=True,
+        )
+    elif missing:
         yield difference(
             path, "options", sorted(mounted.options), wanted, f"mount {path}: it is mounted without {', '.join(missing)}",
         )
-    host = server(mount)
+
+
+def _answers(machine: Machine, mount: dict, mounted: block.Mounted) -> Iterator[dict]:
+    path, host = mount["path"], server(mount)
     try:
         if host in machine.silent_servers:
             raise TimeoutError
@@ -255,18 +324,6 @@ def _plain(source: str) -> str:
     return source if source.endswith(":/") else source.rstrip("/")
 
 
-def _has(mounted: block.Mounted, option: str) -> bool:
-    if option == "rw":  # of the mount and of the file system: either alone may be read-only
-        return "ro" not in mounted.options
-    if option in SILENT:
-        return SILENT[option] not in mounted.options
-    if mounted.fstype in specs.NFS:
-        option = re.sub(r"^nfsvers=", "vers=", option)
-        if option in ("vers=4", "vers=3"):  # the kernel says which 4 it is
-            return any(shown.split(".")[0] == option for shown in mounted.options)
-    return option in mounted.options or bool(UNSEEN.fullmatch(option))
-
-
 def _directory(machine: Machine, mount: dict) -> Iterator[dict]:
     """What takes the place of a mount where no drive is spare. A directory that holds anything is somebody's, and stays as it is."""
     path, inode = mount["path"], inode_of(machine, mount["path"])
@@ -291,8 +348,14 @@ def _directory(machine: Machine, mount: dict) -> Iterator[dict]:
 
 
 def _unit(machine: Machine, mount: dict, source: str) -> Iterator[dict]:
-    path, name = mount["path"], unit_name(mount["path"])
-    if machine.text(f"{UNITS}/{name}") != unit_text(mount, source):
+    path, name, text = mount["path"], unit_name(mount["path"]), unit_text(mount, source)
+    link = machine.path(f"{UNITS}/{WANTED_BY}.wants/{name}")
+    if machine.text(f"{UNITS}/{name}") != text:
         yield difference(path, "unit", False, True, f"mount {path}: {UNITS}/{name} is not as declared")
-    elif not os.path.islink(machine.path(f"{UNITS}/{WANTED_BY}.wants/{name}")):
+    elif not os.path.islink(link) or os.path.basename(os.readlink(link)) != name:
         yield difference(path, "enabled", False, True, f"mount {path}: the unit {name} is not enabled, so a boot forgets it")
+    for file, how in unit_files.overriding(machine, name, text, "Mount"):
+        yield difference(
+            path, "overridden", file, None, f"mount {path}: {file} {how}, so {UNITS}/{name} is not what holds. Remove it, or declare what it says",
+            refused=True,
+        )

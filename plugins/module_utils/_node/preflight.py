@@ -28,7 +28,7 @@ INITRD = re.compile(r"initrd\.img-.+")
 # controller's clock accept each other's. What the connection took counts as being ahead: seconds, not minutes.
 SKEW_SECONDS = 150
 
-# As long as roles/apply waits for apt's lock (lock_timeout): the tasks that take minutes are those that install.
+# As long as package_set waits for apt's lock (its option wait): the tasks that take minutes are those that install.
 WAIT_SECONDS = 300
 POLL_SECONDS = 1.0
 # Between two tasks of a run nothing of it is on the node. One that was seen has ended when so long nothing came.

@@ -20,6 +20,9 @@ ARRAY = {
     "chunk_kib": {"type": "int", "default": 512},
     "ignore": {"type": "list", "elements": "str", "default": []},
     "rebuild": {"type": "list", "elements": "str", "default": []},
+    "overwrite": {"type": "list", "elements": "str", "default": []},
+    "recreate": {"type": "bool", "default": False},
+    "adopt": {"type": "bool", "default": False},
 }
 
 # What paths, modes and the like may be, as a pattern of the whole and in words: they end up in units and command lines.

@@ -15,13 +15,16 @@ import json
 import os
 import re
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import block, specs
+from ansible_collections.onecc.cluster.plugins.module_utils._node import block, mdadm, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 RECORDS = "/var/lib/onecc/nvme_raid"
-MDADM_CONF = "/etc/mdadm/mdadm.conf"
-INITRAMFS_HOOK = "/usr/share/initramfs-tools/hooks/mdadm"
+# Where on each drive the array's data begins, so that it is known before there is an array what will show through it. mdadm(8)
+# takes between 1 and 128 MiB by the drive's size where nothing is said.
+DATA_OFFSET = 16 << 20
+# mkfs.xfs(8): no file system is smaller.
+MIN_BYTES = 300 << 20
 
 
 class Plan:
@@ -97,7 +100,8 @@ def plan(machine: Machine, spec: dict) -> Plan:
     record = read_record(machine, spec["name"])
     if record.get("status") == "creating":
         # No data was ever handed over: what carries the array's mark is free to be begun anew.
-        return _create(machine, spec, drives, mounted, {record["uuid"], *record["replaces"]}, "its creation was interrupted")
+        own, begun = {record["uuid"], *record["replaces"]}, {drive["wwid"] for drive in record["drives"]}
+        return _create(machine, spec, drives, mounted, own, "its creation was interrupted", begun)
     return _existing(machine, spec, drives, mounted, record) or _create(machine, spec, drives, mounted, set(), "")
 
 
@@ -118,8 +122,18 @@ def _existing(machine, spec: dict, drives: list, mounted: list, record: dict) ->
         return _create(machine, spec, drives, mounted, {identity}, f"it is to be rebuilt in place of {identity}")
     if single:
         return _existing_drive(machine, spec, single, record)
-    if not members or len(members) < members[0].superblock.drives:
+    if not members:
+        return _gone(machine, spec, drives, mounted, record)
+    if len(members) < members[0].superblock.drives:
         return _lost(spec, members, record, identity)
+    if identity != record.get("uuid") and not spec["adopt"] and not _made_here(machine, spec["name"], members):
+        result = Plan()
+        result.refuse(
+            spec["name"], "adopt", identity, None, f"{identity} on {_labels(members)} bears this name, and nothing else says that it was "
+            "made by this role. Nothing is done to it: take it over with the data in it by setting nvme_raid_adopt to true, or "
+            f"declare another name (nvme_raid_name), or, if its data may go, set nvme_raid_rebuild to ['{identity}']",
+        )
+        return result
     return _existing_array(machine, spec, members, record)
 
 
@@ -133,15 +147,37 @@ def _members(name: str, drives: list, record: dict) -> tuple[list, set]:
 
 
 def _single(spec: dict, drives: list, record: dict):
-    """The one drive that bears the file system: the recorded one; without a record, the only drive if it has the label."""
+    """The one drive that bears the file system: the recorded one; without a record and to be adopted, the only drive if it has
+    the label, which is no proof of who made it."""
     bearers = [drive for drive in drives if drive.xfs and drive.xfs.complete]
     if record:
         return next((drive for drive in bearers if drive.xfs.uuid == record["uuid"]), None)
     labelled = [drive for drive in bearers if drive.xfs.label == spec["name"]]
-    return labelled[0] if labelled and len(drives) == 1 and spec["layout"] != "array" else None
+    return labelled[0] if spec["adopt"] and labelled and len(drives) == 1 and spec["layout"] != "array" else None
 
 
-def _lost(spec: dict, members: list, record: dict, identity: str) -> Plan:
+def _made_here(machine: Machine, name: str, members: list) -> bool:
+    """Whether an array that nothing on the root disk remembers bears all the marks of one that this role made: of any host, and
+    with a file system labelled like it. The first drive's data begin with that, whether the array runs or not."""
+    running = [array.path for array in gathered(machine, members) if array.running]
+    first = [(drive.path, drive.superblock.data) for drive in members if drive.superblock.role == 0]
+    where = [(path, 0) for path in running] or first
+    found = block.xfs(machine, *where[0]) if where else None
+    mark = members[0].superblock
+    return mark.name == f"any:{name}" and mark.level == 0 and bool(found) and found.complete and found.label == name
+
+
+def _gone(machine: Machine, spec: dict, drives: list, mounted: list, record: dict) -> Plan:
+    """The plan where no drive bears the recorded array any more: nodes of a cloud that were stopped come back with blank drives."""
+    for drive in drives:
+        block.look_inside(machine, drive, mounted)
+    blank = len(drives) == len(record["drives"]) and not any(drive.contents for drive in drives)
+    if blank and spec["recreate"]:
+        return _create(machine, spec, drives, mounted, set(), f"all drives are blank in place of {record['uuid']}")
+    return _lost(spec, [], record, record["uuid"], blank)
+
+
+def _lost(spec: dict, members: list, record: dict, identity: str, blank: bool = False) -> Plan:
     result = Plan()
     have = {drive.wwid for drive in members}
     lost = [drive["serial"] for drive in record.get("drives", []) if drive["wwid"] not in have]
@@ -149,8 +185,10 @@ def _lost(spec: dict, members: list, record: dict, identity: str) -> Plan:
     serials = f" (serial {', '.join(lost)})" if lost else ""
     result.refuse(
         spec["name"], "drives", len(members), total,
-        f"{total - len(members)} of the {total} drives of {identity} are gone or wiped{serials}, and the data with them. To build it "
-        f"anew from the drives that are there, set nvme_raid_rebuild to ['{identity}']",
+        f"{total - len(members)} of the {total} drives of {identity} are gone or wiped{serials}, and the data with them. "
+        + (f"{total} drives are there and blank, as after a stop and start of the node: nothing can be lost by setting nvme_raid_recreate "
+           "to true, for all nodes at once" if blank else
+           f"To build it anew from the drives that are there, set nvme_raid_rebuild to ['{identity}']"),
     )
     return result
 
@@ -163,20 +201,36 @@ def _existing_array(machine: Machine, spec: dict, members: list, record: dict) -
         if is_ != should:
             result.refuse(name, field, is_, should, f"{field} is {is_}, declared is {should}. Nothing but a rebuild changes "
                           f"that, and it loses the data: declare {is_}, or set nvme_raid_rebuild to ['{mark.uuid}']")
-    names = {drive.name for drive in members}
-    gathered = [array for array in block.arrays(machine) if names & set(array.members)]
-    running = [array for array in gathered if array.running]
+    _refuse_read_only(result, name, members)
+    running = next((array for array in gathered(machine, members) if array.running), None)
     if not running:
         result.differs(name, "running", False, True, f"{mark.uuid} is not running on {_labels(members)}")
-        result.steps.append(("assemble", {"uuid": mark.uuid, "drives": members, "stop": gathered}))
+        result.steps.append(("assemble", {"uuid": mark.uuid, "drives": members}))
         return result
-    result.device = running[0].path
+    result.device = running.path
+    if machine.attribute(f"/sys/block/{running.name}/md/array_state") == "readonly":
+        result.refuse(name, "read_only", True, False, f"{running.path} was made read-only, which nothing in this role does. If it may be "
+                      f"written to, run mdadm --readwrite {running.path}")
     drives = [{"wwid": drive.wwid, "serial": drive.serial} for drive in members]
     fields = {"layout": "array", "uuid": mark.uuid, "drives": drives}
-    if found := _filesystem(machine, spec, result, fields, mark.chunk_kib):
+    if found := _filesystem(machine, spec, result, fields, mark):
         _recorded(result, spec, record, {**fields, "filesystem": found})
-        _boot(machine, result, name, mark.uuid)
+        _boot(machine, result, name, mark.uuid, members)
     return result
+
+
+def gathered(machine: Machine, drives: list) -> list:
+    """The arrays that the kernel has of any of these drives, whether they run or not."""
+    names = {drive.name for drive in drives}
+    return [array for array in block.arrays(machine) if names & set(array.members)]
+
+
+def _refuse_read_only(result: Plan, name: str, drives: list) -> None:
+    for drive in drives:
+        if drive.read_only:
+            result.refuse(name, "read_only", True, False, f"drive {drive.label} is read-only. Nothing is written to it nor to the others: "
+                          "replace it, or, if somebody set it so and not its wear, run blockdev --setrw "
+                          f"{drive.path}; nvme_raid_ignore: ['{drive.serial}'] leaves it out")
 
 
 def _existing_drive(machine: Machine, spec: dict, drive, record: dict) -> Plan:
@@ -188,25 +242,46 @@ def _existing_drive(machine: Machine, spec: dict, drive, record: dict) -> Plan:
     result.device, result.filesystem = drive.path, drive.xfs.uuid
     drives = [{"wwid": drive.wwid, "serial": drive.serial}]
     fields = {"layout": "drive", "uuid": drive.xfs.uuid, "filesystem": drive.xfs.uuid, "drives": drives}
+    _refuse_read_only(result, spec["name"], [drive])
     _recorded(result, spec, record, fields)
     return result
 
 
-def _filesystem(machine: Machine, spec: dict, result: Plan, fields: dict, chunk_kib: int) -> str | None:
+def _filesystem(machine: Machine, spec: dict, result: Plan, fields: dict, mark: block.Superblock) -> str | None:
     """The UUID of the XFS on the array. A blank array, or one where mkfs was cut, gets one; another content stays."""
     found = block.xfs(machine, result.device)
     if found and found.complete:
         result.filesystem = found.uuid
+        if not result.refused and (found.unit_kib, found.width) != (mark.chunk_kib, mark.drives):
+            _refuse_stripe(spec, result, found, mark)
         return found.uuid
-    other = [] if found else block.signatures(machine, result.device)
+    other = [] if found else block.signatures(machine, result.device) or _unnamed(machine, result.device)
     if other:
-        result.refuse(spec["name"], "filesystem", ", ".join(other), "xfs", f"it holds {', '.join(other)}, declared is xfs. "
+        result.refuse(spec["name"], "filesystem", ", ".join(other), "xfs", f"{result.device} has content: {', '.join(other)}; declared is xfs. "
                       "Nothing is done to it: keep it and declare another name (nvme_raid_name), or wipe it yourself")
         return None
     result.differs(spec["name"], "filesystem", None, "xfs", f"{result.device} has no file system")
     fields = {**_record(spec, fields), "filesystem": block.uuid_text(os.urandom(16))}
-    result.steps.append(("format", {"device": result.device, "fields": fields, "chunk_kib": chunk_kib}))
+    result.steps.append(("format", {"device": result.device, "fields": fields, "chunk_kib": mark.chunk_kib}))
     return None
+
+
+def _unnamed(machine: Machine, device: str) -> list[str]:
+    size = int(machine.attribute(f"/sys/class/block/{os.path.basename(device)}/size") or 0) * block.SECTOR
+    found = block.unnamed(machine, device, size)
+    return [found] if found else []
+
+
+def _refuse_stripe(spec: dict, result: Plan, found: block.Xfs, mark: block.Superblock) -> None:
+    """XFS lays out files by the stripe that it was made for; one that does not fit costs speed, and nothing says so later."""
+    is_ = f"stripes of {found.unit_kib} KiB on {found.width} drives" if found.unit_kib else "no stripes at all"
+    unit = mark.chunk_kib * 2  # xfs(5), sunit and swidth: in blocks of 512 bytes
+    once = f"unmount it and mount it once with -o sunit={unit},swidth={unit * mark.drives}, which XFS then keeps, or, " if found.unit_kib else ""
+    result.refuse(
+        spec["name"], "stripe", [found.unit_kib, found.width], [mark.chunk_kib, mark.drives],
+        f"its XFS was made for {is_}, the array has stripes of {mark.chunk_kib} KiB on {mark.drives}: {once}"
+        f"if its data may go, set nvme_raid_rebuild to ['{mark.uuid}']",
+    )
 
 
 def _record(spec: dict, fields: dict) -> dict:
@@ -221,77 +296,57 @@ def _recorded(result: Plan, spec: dict, record: dict, fields: dict) -> None:
         result.steps.append(("record", should))
 
 
-def _boot(machine: Machine, result: Plan, name: str, array: str) -> None:
+def _boot(machine: Machine, result: Plan, name: str, array: str, members: list) -> None:
     """mdadm.conf gives the array its path at every boot, also in the initramfs, which has a copy of it."""
-    text = machine.text(MDADM_CONF, "surrogateescape") or ""
-    wanted = mdadm_conf(text, name, array)
+    text = mdadm.texts(machine)[mdadm.CONF]
+    named = mdadm.with_array(text, name, array)
+    wanted = mdadm.with_devices(machine, named, [drive.path for drive in members])
+    if text != named:
+        result.differs(name, "mdadm.conf", None, array, f"{mdadm.CONF} does not give {array} the path /dev/md/{name}")
+    if named != wanted:
+        result.differs(name, "mdadm.conf", "DEVICE", mdadm.DEVICE, "no boot gathers it, because the DEVICE lines of mdadm's configuration "
+                       f"({', '.join(path for path, each in mdadm.texts(machine).items() if mdadm.devices(each))}) leave out {_labels(members)}")
     if text != wanted:
-        result.differs(name, "mdadm.conf", None, array, f"{MDADM_CONF} does not give {array} the path /dev/md/{name}")
         result.steps.append(("mdadm_conf", {"before": text, "after": wanted}))
-    elif stale := stale_initramfs(machine):
-        result.differs(name, "initramfs", stale, [], f"{', '.join(stale)} is older than {MDADM_CONF}, which it copies")
+    elif stale := mdadm.stale_initramfs(machine):
+        result.differs(name, "initramfs", stale, [], f"{', '.join(stale)} is older than {mdadm.CONF}, which it copies")
         result.steps.append(("initramfs", {}))
+    _refuse_obstacles(machine, result, name, array)
 
 
-def mdadm_conf(text: str, name: str, array: str) -> str:
-    """The text of mdadm.conf with one line for the array, and none that gives its path or UUID to anything else.
-
-    All other lines stay as they are. mdadm.conf(5): a line that begins with white space continues the one before.
-    """
-    line = f"ARRAY /dev/md/{name} metadata=1.2 UUID={array}"
-    entries = re.split(r"(?m)^(?![ \t])", text)
-    if [entry.strip() for entry in entries if _claims(entry, name, array)] == [line]:
-        return text
-    kept = "".join(entry for entry in entries if not _claims(entry, name, array))
-    return kept + ("" if not kept or kept.endswith("\n") else "\n") + line + "\n"
+def _refuse_obstacles(machine: Machine, result: Plan, name: str, array: str | None = None) -> None:
+    for obstacle in mdadm.obstacles(machine, name, array):
+        result.refuse(name, "boot", False, True, f"it is not gathered at boot as declared: {obstacle}")
 
 
-def _claims(entry: str, name: str, array: str) -> bool:
-    words = entry.split()
-    # mdadm.conf(5): keywords may be cut to three letters, and any character may part the digits of a UUID.
-    if len(words) < 2 or len(words[0]) < 3 or not "array".startswith(words[0].lower()):
-        return False
-    uuids = [word[5:] for word in words[2:] if word.lower().startswith("uuid=")]
-    return words[1] in (f"/dev/md/{name}", name) or any(_digits(uuid_) == _digits(array) for uuid_ in uuids)
-
-
-def _digits(uuid_: str) -> str:
-    return re.sub(r"[^0-9a-f]", "", uuid_.lower())
-
-
-def stale_initramfs(machine: Machine) -> list[str]:
-    """The initramfs images in /boot that were made before mdadm.conf was last written.
-
-    Those of kernels that are there: update-initramfs(8) never renews what else lies in /boot, such as a copy that DKMS
-    made (initrd.img-6.8.0-60-generic.old-dkms).
-    """
-    if not machine.exists(INITRAMFS_HOOK):
-        return []
-    written = os.stat(machine.path(MDADM_CONF)).st_mtime
-    kernels = [name[len("vmlinuz-"):] for name in machine.names("/boot") if name.startswith("vmlinuz-")]
-    images = [f"/boot/initrd.img-{kernel}" for kernel in kernels if machine.exists(f"/boot/initrd.img-{kernel}")]
-    return [image for image in images if os.stat(machine.path(image)).st_mtime < written]
-
-
-def _create(machine: Machine, spec: dict, drives: list, mounted: list, own: set[str], why: str) -> Plan:
-    """The plan to create what was declared from spare drives. Drives that bear a UUID of `own` count as spare."""
+def _create(
+    machine: Machine, spec: dict, drives: list, mounted: list, own: set[str], why: str, begun: frozenset | set = frozenset()
+) -> Plan:
+    """The plan to create what was declared from spare drives. Drives that bear a UUID of `own` count as spare, and those of
+    the WWIDs in `begun` whose creation was cut."""
     result, name = Plan(), spec["name"]
     spare = []
+    _refuse_read_only(result, name, drives)
     for drive in drives:
         if _bears(drive, own):
             _refuse_mounted(machine, spec, drive, mounted, result)
             spare.append(drive)
             continue
         block.look_inside(machine, drive, mounted)
-        if drive.contents:
+        may_go = drive.serial in spec["overwrite"] or drive.wwid in begun and not drive.named and _wiped(machine, drive)
+        if drive.uses or drive.contents and not may_go:
+            free = "take it out of that use first" if drive.uses else f"if its data may go, add '{drive.serial}' to nvme_raid_overwrite"
             result.refuse(
                 name, "drives", drive.contents, [], f"drive {drive.label} {', '.join(drive.contents)}. Nothing is touched, and "
-                f"no array is built as long as that is undecided: free the drive yourself if its data may go, or leave it "
-                f"out by adding '{drive.serial}' to nvme_raid_ignore",
+                f"no array is built as long as that is undecided: {free}, or leave it out by adding '{drive.serial}' to nvme_raid_ignore",
             )
         else:
             spare.append(drive)
     layout = _layout(spec, spare, result)
+    if layout == "array":
+        _refuse_obstacles(machine, result, name)
+    if layout != "directory":
+        _refuse_small(spec, spare, result)
     if result.differences:
         return result
     result.layout = layout
@@ -301,6 +356,19 @@ def _create(machine: Machine, spec: dict, drives: list, mounted: list, own: set[
     result.differs(name, "exists", False, layout, f"{why or 'it does not exist'}: {what} is to be made of {_labels(spare)}")
     result.steps.append(("create", {"layout": layout, "drives": spare, "own": sorted(own)}))
     return result
+
+
+def _wiped(machine: Machine, drive) -> bool:
+    """Whether a drive that a creation took begins as that leaves it: blank until there is a superblock of its own. Whoever wrote
+    something else to it since has mostly begun at the beginning."""
+    return block.blank(machine.data(drive.path, 0, block.SECTOR) or b"x")
+
+
+def _refuse_small(spec: dict, spare: list, result: Plan) -> None:
+    usable = sum(max(0, drive.size - DATA_OFFSET) for drive in spare)
+    if spare and usable < MIN_BYTES:
+        result.refuse(spec["name"], "size", usable, MIN_BYTES, f"{_labels(spare)} have room for {usable >> 20} MiB; mkfs.xfs needs "
+                      f"{MIN_BYTES >> 20} MiB. Leave them out (nvme_raid_ignore), or declare the layout 'directory'")
 
 
 def _bears(drive, own: set[str]) -> bool:

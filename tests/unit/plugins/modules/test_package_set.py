@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.module_utils._node import apt, dpkg, package_sets
+from ansible_collections.onecc.cluster.plugins.module_utils._node import apt, dpkg
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import debconf_answers
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Completed
 from ansible_collections.onecc.cluster.plugins.modules import package_set
@@ -53,10 +53,13 @@ class Node(Captured):
             f"Package: {name}\nStatus: {state}\nArchitecture: amd64\nVersion: {version}\n\n" for name, (state, version) in self.status.items()
         ))
 
-    def converge(self, *packages: dict, debconf: tuple[dict, ...] = (), remove: tuple[str, ...] = (), wait: int = 0) -> dict:
+    def converge(self, *packages: dict, debconf: tuple[dict, ...] = (), remove: tuple[str, ...] = (), wait: int = 0,
+                 locked: bool = True) -> dict:
         full = [{"version": None, "hold": True, "family": None, "running": "none", **package} for package in packages]
-        package_sets.complete(full)
-        self.params = {"packages": full, "debconf": [{"type": "select", **answer} for answer in debconf], "remove": list(remove), "wait": wait}
+        self.params = {
+            "packages": full, "debconf": [{"type": "select", **answer} for answer in debconf], "remove": list(remove), "wait": wait, "locked": locked,
+        }
+        package_set.complete(self.params)
         self.commands = []
         if wrong := package_set.invalid(self.params):
             raise Failed(wrong)
@@ -388,3 +391,52 @@ def test_what_is_no_name_is_not_removed(node, name):
 def test_what_is_more_than_a_word_is_refused(node, packages, debconf, words):
     assert words in refused(node, *packages, debconf=debconf)
     assert node.commands == []
+
+
+# Packages that are only to be there
+
+
+def test_packages_that_are_not_locked_are_neither_held_nor_let_go(node):
+    node.installed(libnccl2="1")
+    result = node.converge({"name": DRIVER}, {"name": "libnccl2"}, locked=False)
+    assert result["changes"] == [f"{DRIVER}: none -> {NEW}"] and "--set-selections" not in node.commands
+    assert node.status["libnccl2"][0] == "hold ok installed" and node.status[DRIVER][0] == "install ok installed"
+    assert node.converge({"name": DRIVER}, {"name": "libnccl2"}, locked=False)["changed"] is False and node.commands == []
+
+
+def test_packages_that_are_not_locked_need_not_match(node):
+    assert node.converge({"name": DRIVER, "version": NEW}, {"name": FABRIC, "version": OLD}, locked=False)["changed"]
+
+
+def test_a_hold_of_somebody_else_is_not_overruled(node):
+    node.installed(libnccl2="1")
+    assert "in spite of its hold libnccl2" in refused(node, {"name": "libnccl2", "version": "2"}, locked=False)
+
+
+def test_packages_of_a_node_without_lists_come_from_the_sources_that_answer(node):
+    """One of a third party is down, and apt says so and that it failed."""
+    node.offered, node.after_update = {}, {"xfsprogs": ["6.1"]}
+    update, says = node.update, "W: Failed to fetch http://gone/dists/stable/InRelease  Could not connect to gone:9\nE: Some index files failed\n"
+
+    def partly(argv, data):
+        update(argv, data)
+        return says
+
+    node.update = partly
+    assert node.converge({"name": "xfsprogs"}, locked=False)["changes"] == ["xfsprogs: none -> 6.1"]
+    assert "http://gone/dists/stable/InRelease cannot be fetched: Could not connect to gone:9" in refused(node, {"name": "nosuch"}, locked=False)
+
+
+def test_an_interrupted_dpkg_is_repaired_before_packages_that_are_not_locked(node):
+    node.write(f"{dpkg.JOURNAL}/0000", "")
+    assert node.converge({"name": "libnccl2"}, locked=False)["changed"]
+    assert node.commands[0] == "--configure" and not dpkg.journal(node)
+
+
+def test_the_newest_version_is_for_locked_packages(node):
+    assert "not locked" in refused(node, {"name": "libnccl2", "version": "newest"}, locked=False)
+
+
+@pytest.mark.parametrize("said", ["", "\n", " \n \n"])
+def test_no_message_is_empty(said):
+    assert apt.cause(said) == "no message"

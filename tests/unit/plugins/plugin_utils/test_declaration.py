@@ -204,7 +204,10 @@ def test_defaults_of_resources():
     file, = found["files"]
     assert (file["mode"], file["owner"], file["content"]) == ("0644", "root", "é")
     assert file["sha256"] == "4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c"
-    assert found["arrays"] == [{"name": "s", "layout": "auto", "drives": None, "chunk_kib": 512, "ignore": [], "rebuild": []}]
+    assert found["arrays"] == [{
+        "name": "s", "layout": "auto", "drives": None, "chunk_kib": 512, "ignore": [], "rebuild": [], "overwrite": [], "recreate": False,
+        "adopt": False,
+    }]
 
 
 def test_a_mount_carries_the_declaration_of_its_array():

@@ -5,13 +5,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import time
 
 import pytest
 from ansible_collections.onecc.cluster.plugins.module_utils._node import block
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Completed, Machine
 from ansible_collections.onecc.cluster.tests.unit.captured import ARRAY, FILESYSTEM, MOUNTINFO, Captured, md_superblock, xfs_superblock
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 @pytest.fixture
@@ -56,7 +60,7 @@ def test_md_superblock(machine):
     assert (found.uuid, found.name, found.drives, found.chunk_kib, found.level) == (ARRAY, "node-1:scratch", 8, 64, 5)
 
 
-@pytest.mark.parametrize("content", [b"", bytes(8192), md_superblock()[:4200], xfs_superblock()])
+@pytest.mark.parametrize("content", [bytes(8192), md_superblock()[:4100].ljust(8192, b"\1").replace(b"\xfc\x4e", b"\0\0"), xfs_superblock()])
 def test_no_md_superblock(machine, content):
     machine.drive("nvme0n1", "S1", content)
     assert block.superblock(machine, "/dev/nvme0n1") is None
@@ -140,7 +144,7 @@ def test_a_label_with_control_characters(machine):
 def test_a_drive_without_signature_that_cannot_be_read_is_not_spare(machine):
     machine.drive("nvme0n1", "S1", b"")
     machine.folder.joinpath("dev/nvme0n1").unlink()
-    assert looked_inside(machine) == ["cannot be read"]
+    assert looked_inside(machine) == ["cannot be read: No such file or directory"]
 
 
 def test_drives_are_whole_nvme_namespaces_in_the_order_of_serials(machine):
@@ -151,7 +155,7 @@ def test_drives_are_whole_nvme_namespaces_in_the_order_of_serials(machine):
     machine.stacked("sda", [])
     found = block.drives(machine, [])
     assert [(drive.name, drive.serial, drive.wwid) for drive in found] == [("nvme1n1", "S1", "eui.S1"), ("nvme0n1", "S2", "eui.S2")]
-    assert found[0].size == 7501476528 * 512
+    assert found[0].size == 1 << 30
     assert found[0].label == "nvme1n1 (serial S1)"
 
 
@@ -242,8 +246,8 @@ def test_everything_inside_is_named(machine):
     machine.swap("/dev/" + machine.partition("nvme0n1", 2))
     machine.mapping("dm-0", "vg-data", [machine.partition("nvme0n1", 3)])
     assert looked_inside(machine) == [
-        "is mounted at /data", "is swap space in use (nvme0n1p2)", "has the partition nvme0n1p1", "has the partition nvme0n1p2",
-        "has the partition nvme0n1p3", "is used by dm-0 (vg-data)", "holds GPT partition table signature",
+        "is mounted at /data", "is swap space in use (nvme0n1p2)", "is used by dm-0 (vg-data)", "has the partition nvme0n1p1",
+        "has the partition nvme0n1p2", "has the partition nvme0n1p3", "holds GPT partition table signature",
     ]
 
 
@@ -287,3 +291,67 @@ def test_members_of_an_array(machine):
 def test_contents_are_text_that_a_program_can_take(machine):
     machine.drive("nvme0n1", "S1", md_superblock().replace(b"any:", b"\xff\xfe\xfd:"))
     assert json.loads(json.dumps(looked_inside(machine)))
+
+
+# Data that no signature names
+
+
+TAR = b"etc/hostname".ljust(512, b"\0")
+
+
+def put(machine: Captured, offset: int, data: bytes = TAR) -> None:
+    with open(machine.path("/dev/nvme0n1"), "r+b") as file:
+        file.seek(offset, os.SEEK_SET if offset >= 0 else os.SEEK_END)
+        file.write(data)
+
+
+@pytest.mark.parametrize("offset", [0, 512, 1 << 20, (4 << 20) - 512, -512, -(1 << 20)])
+def test_raw_data_at_an_edge_are_seen(machine, offset):
+    machine.drive("nvme0n1", "S1")
+    put(machine, offset)
+    found, = looked_inside(machine)
+    assert found == f"holds data that no signature names, at byte {offset % (1 << 30)}"
+
+
+@pytest.mark.parametrize("start", [5 << 20, 100 << 20, 700 << 20])
+def test_raw_data_in_the_middle_are_seen_by_a_sample(machine, start):
+    machine.drive("nvme0n1", "S1")
+    put(machine, start, b"x" * (20 << 20))
+    assert looked_inside(machine)[0].startswith("holds data that no signature names")
+
+
+@pytest.mark.parametrize("pattern", [b"\0" * 1024, b"\xff" * 1024, b"\0" * 512 + b"\xff" * 512])
+def test_what_was_discarded_is_blank(machine, pattern):
+    machine.drive("nvme0n1", "S1")
+    put(machine, 8192, pattern * 8)
+    assert looked_inside(machine) == []
+
+
+@pytest.mark.parametrize("pattern", [b"\0\xff" * 256, b"\1" * 512, b"\0" * 511 + b"\1"])
+def test_what_no_discard_leaves_is_data(machine, pattern):
+    machine.drive("nvme0n1", "S1")
+    put(machine, 8192, pattern)
+    assert looked_inside(machine) == ["holds data that no signature names, at byte 8192"]
+
+
+@given(st.integers(1, 1 << 44))
+@settings(max_examples=30)
+def test_what_is_read_lies_within_the_device_and_is_bounded(sectors):
+    size = sectors * 512
+    regions = block.regions(size)
+    assert regions[0][0] == 0 and sum(regions[-1]) == size
+    assert all(0 <= offset and offset + length <= size and offset % 512 == 0 for offset, length in regions)
+    assert sum(length for _offset, length in regions) <= 2 * block.EDGE + block.SAMPLES * block.SAMPLE
+
+
+def test_a_drive_that_ends_early_is_not_blank(machine):
+    machine.drive("nvme0n1", "S1")
+    os.truncate(machine.path("/dev/nvme0n1"), 1 << 29)
+    assert looked_inside(machine)[0].startswith("cannot be read: it ends at byte")
+
+
+def test_a_drive_that_does_not_answer_in_time_is_not_blank(machine, monkeypatch):
+    machine.drive("nvme0n1", "S1")
+    monkeypatch.setattr(block, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(block, "first_data", lambda path, size: time.sleep(5))
+    assert looked_inside(machine) == ["cannot be read: no answer in 0.1 s"]

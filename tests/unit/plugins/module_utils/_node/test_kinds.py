@@ -298,6 +298,28 @@ def test_a_built_in_module(machine, line):
     assert check(kernel_modules, machine, module("tcp")) == [("tcp", "loaded", False, True)]
 
 
+@pytest.mark.parametrize(("file", "text", "forbids"), [
+    ("/etc/modprobe.d/vendor.conf", "# x\nblacklist nvme_tcp\n", "file"), ("/usr/lib/modprobe.d/a.conf", "install nvme-tcp /bin/false\n", "both"),
+    ("/run/modprobe.d/a.conf", "install nvme_tcp \\\n  /usr/bin/true\n", "both"), ("/proc/cmdline", "ro module_blacklist=a,nvme_tcp\n", "both"),
+    ("/proc/cmdline", "ro modprobe.blacklist=nvme-tcp\n", "file"), ("/etc/modprobe.d/vendor.conf", "blacklist nvme\nalias a nvme-tcp\n", ""),
+    ("/etc/modprobe.d/vendor.conf.bak", "blacklist nvme-tcp\n", ""), ("/etc/modprobe.d/a.conf", "install nvme-tcp /sbin/modprobe -i nvme-tcp\n", ""),
+])
+def test_a_module_that_something_else_keeps_from_being_loaded_at_boot(machine, file, text, forbids):
+    machine.write("/sys/module/nvme_tcp/refcnt", "0\n")
+    machine.write(module("nvme-tcp")["file"], "nvme-tcp\n")
+    machine.write(file, text)
+    forbidden = [("nvme-tcp", "forbidden", True, False)]
+    assert check(kernel_modules, machine, module("nvme-tcp")) == (forbidden if forbids else [])
+    assert check(kernel_modules, machine, {"name": "nvme-tcp"}) == (forbidden if forbids == "both" else [])
+
+
+def test_only_the_first_of_two_files_of_one_name_forbids(machine):
+    machine.write("/sys/module/nvme_tcp/refcnt", "0\n")
+    machine.write("/etc/modprobe.d/a.conf", "")
+    machine.write("/usr/lib/modprobe.d/a.conf", "install nvme-tcp /bin/false\n")
+    assert check(kernel_modules, machine, {"name": "nvme-tcp"}) == []
+
+
 # sysctls
 
 

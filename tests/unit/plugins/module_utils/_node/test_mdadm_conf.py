@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.module_utils._node.storage import mdadm_conf
+from ansible_collections.onecc.cluster.plugins.module_utils._node.mdadm import with_array
 from ansible_collections.onecc.cluster.tests.unit.captured import ARRAY, OTHER_ARRAY
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -43,7 +43,7 @@ ends = st.sampled_from(["\n", "\r\n"])
 
 
 def write(text: str) -> str:
-    return mdadm_conf(text, "scratch", ARRAY)
+    return with_array(text, "scratch", ARRAY)
 
 
 @st.composite

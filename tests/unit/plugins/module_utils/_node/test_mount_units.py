@@ -11,7 +11,7 @@ import time
 
 import pytest
 from ansible_collections.onecc.cluster.plugins.module_utils._node import machine as machine_module
-from ansible_collections.onecc.cluster.plugins.module_utils._node import mount_units
+from ansible_collections.onecc.cluster.plugins.module_utils._node import mount_options, mount_units, unit_files
 from ansible_collections.onecc.cluster.tests.unit.captured import FILESYSTEM, Captured, spec, volume
 from hypothesis import given
 from hypothesis import strategies as st
@@ -440,3 +440,165 @@ def test_a_mount_would_hide_what_is_there(machine):
     difference, = differences(machine, export())
     assert (difference["field"], difference["refused"]) == ("empty", True)
     assert "holds 1 entries that a mount would hide (file, …)" in difference["message"]
+
+
+# What overrules the unit, or keeps a path
+
+
+def refusal(machine: Captured, mount: dict) -> str:
+    """The message of the only difference, which no converge mends."""
+    found, = differences(machine, mount)
+    assert found["refused"]
+    return found["message"]
+
+
+@pytest.mark.parametrize(("file", "text", "words"), [
+    ("/etc/systemd/system/scratch.mount.d/vendor.conf", "[Mount]\nOptions=noatime,nofail,ro\n", "says Options=noatime,nofail,ro"),
+    ("/run/systemd/system/scratch.mount.d/50-a.conf", "[Mount]\nWhat = /dev/sda1\n", "says What=/dev/sda1"),
+    ("/usr/lib/systemd/system/mount.d/x.conf", "[Unit]\nConditionPathExists=/never\n", "says ConditionPathExists=/never"),
+    ("/etc/systemd/system.control/scratch.mount.d/50-a.conf", "[Mount]\nOptions=\\\nro\n", "says Options=ro"),
+    ("/run/systemd/transient/scratch.mount", "", "is read in its place"),
+    ("/etc/systemd/system.control/scratch.mount", "[Mount]\n", "is read in its place"),
+])
+def test_a_file_that_overrules_the_unit_is_named(machine, file, text, words):
+    in_state(machine)
+    machine.write(file, text)
+    message = refusal(machine, declared())
+    assert file in message and words in message
+
+
+@pytest.mark.parametrize(("file", "text"), [
+    ("/etc/systemd/system/scratch.mount.d/vendor.conf", "[Mount]\nOptions=noatime,nofail\nDirectoryMode=0700\n#Options=ro\n[Unit]\nDescription=x\n"),
+    ("/etc/systemd/system/scratch.mount.d/vendor.conf.bak", "[Mount]\nOptions=ro\n"),
+    ("/etc/systemd/system/scratch2.mount.d/vendor.conf", "[Mount]\nOptions=ro\n"),
+    ("/run/systemd/generator/scratch.mount", "[Mount]\nOptions=ro\n"),
+])
+def test_a_file_that_changes_nothing_of_it_is_none(machine, file, text):
+    in_state(machine)
+    machine.write(file, text)
+    assert differences(machine, declared()) == []
+
+
+def test_a_drop_in_that_another_takes_the_place_of_has_no_say(machine):
+    in_state(machine)
+    machine.write("/usr/lib/systemd/system/scratch.mount.d/vendor.conf", "[Mount]\nOptions=ro\n")
+    machine.write("/etc/systemd/system/scratch.mount.d/vendor.conf", "")
+    assert differences(machine, declared()) == []
+
+
+def test_drop_ins_of_a_name_up_to_its_dashes(machine):
+    machine.write("/etc/systemd/system/lambda-.mount.d/a.conf", "")
+    machine.write("/etc/systemd/system/lambda-nfs-.mount.d/b.conf", "")
+    machine.write("/etc/systemd/system/nfs-.mount.d/c.conf", "")
+    found = unit_files.drop_ins(machine, "lambda-nfs-data.mount")
+    assert [os.path.basename(path) for path in found] == ["a.conf", "b.conf"]
+
+
+def test_an_enabled_link_to_something_else(machine):
+    in_state(machine)
+    os.remove(machine.path(WANTS))
+    os.symlink("/dev/null", machine.path(WANTS))
+    assert fields_of(machine, declared()) == ["enabled"]
+
+
+@pytest.mark.parametrize("path", ["/scratch", "/mnt/a-b"])
+def test_an_automount_that_holds_the_path_is_named_with_its_unit(machine, path):
+    volume(machine)
+    mount = declared(path=path)
+    units(machine, mount, SOURCE)
+    machine.mount("0:60", path, "autofs", source="systemd-1")
+    unit = mount_units.unit_name(path).replace(".mount", ".automount")
+    assert f"`systemctl stop {unit}`" in refusal(machine, mount)
+    machine.mount("md127", path)  # that somebody's look has brought
+    assert f"`systemctl stop {unit}`" in refusal(machine, mount)
+
+
+def test_a_path_below_one_of_automount(machine):
+    machine.mount("0:60", "/data", "autofs", source="auto.data")
+    assert "automount(8) holds /data (auto.data)" in [item for item in differences(machine, export(path="/data/x")) if item.get("refused")][0]["message"]
+    machine.mount("0:61", "/data", "nfs4", source="10.0.0.2:/data")
+    assert fields_of(machine, export(path="/data/x")) == ["unit", "mounted"]
+
+
+def test_an_automount_that_comes_back_at_a_boot(machine):
+    in_state(machine)
+    machine.write("/etc/systemd/system/scratch.automount", "[Automount]\nWhere=/scratch\n")
+    assert differences(machine, declared()) == []
+    machine.link("/run/systemd/generator/local-fs.target.wants/scratch.automount", "/run/systemd/generator/scratch.automount")
+    assert differences(machine, declared()) == []  # the line of fstab that it is made of is named as such
+    machine.link("/etc/systemd/system/multi-user.target.wants/scratch.automount", "/etc/systemd/system/scratch.automount")
+    assert "`systemctl disable --now scratch.automount`" in refusal(machine, declared())
+
+
+@pytest.mark.parametrize(("link", "path"), [("/data", "/data"), ("/srv", "/srv/data")])
+def test_a_mount_point_behind_a_link_is_named(machine, link, path):
+    units(machine, export(path=path), "10.0.0.2:/data")
+    os.makedirs(machine.path("/mnt/there/data"))
+    machine.link(link, "/mnt/there")
+    assert "/mnt/there" in refusal(machine, export(path=path))
+
+
+def test_a_mount_point_that_cannot_be_made(machine):
+    units(machine, export(path="/ro/data"), "10.0.0.2:/data")
+    machine.mount("0:62", "/ro", "ext4", "ro", source="/dev/sdb1")
+    assert "/ro is read-only" in refusal(machine, export(path="/ro/data"))
+    os.makedirs(machine.path("/ro/data"))
+    assert fields_of(machine, export(path="/ro/data")) == ["mounted"]
+
+
+def test_a_file_in_place_of_a_mount_point(machine):
+    units(machine, export(), "10.0.0.2:/data")
+    machine.write("/data", "")
+    assert "it is not a directory" in refusal(machine, export())
+
+
+@pytest.mark.parametrize("field", ["owner", "group"])
+def test_an_owner_that_the_node_does_not_know_is_named(machine, field):
+    in_state(machine)
+    assert f"the node does not know the {field} 'nosuchname'" in differences(machine, declared(**{field: "nosuchname"}))[0]["message"]
+
+
+@pytest.mark.parametrize("path", ["/scratch/", "//scratch", "/scratch/."])
+def test_other_spellings_of_the_path_in_fstab(machine, path):
+    in_state(machine)
+    machine.write("/etc/fstab", f"UUID=3 {path} xfs\n")
+    assert fields_of(machine, declared()) == ["fstab"]
+
+
+# Options
+
+
+@pytest.mark.parametrize(("fstype", "shown", "option", "has"), [
+    ("xfs", "rw,noatime,allocsize=65536k", "allocsize=64m", True), ("xfs", "rw,allocsize=64k", "allocsize=64m", False),
+    ("xfs", "rw,logbsize=256k", "logbsize=262144", True), ("xfs", "rw,usrquota", "uquota", True), ("xfs", "rw,noquota", "uquota", False),
+    ("xfs", "rw,relatime", "strictatime", False), ("xfs", "rw", "strictatime", True), ("xfs", "rw,largeio", "nolargeio", False),
+    ("xfs", "rw,sunit=1024", "sunit=1024", True), ("xfs", "rw,sunit=1024", "swidth=1024", False), ("xfs", "rw,lazytime", "nolazytime", False),
+    ("nfs4", "rw,proto=tcp", "tcp", True), ("nfs4", "rw,proto=tcp", "rdma", False), ("nfs4", "rw,vers=4.2", "v4.2", True),
+    ("nfs4", "rw,vers=4.2", "v4", True), ("nfs4", "rw,vers=4.1", "minorversion=1", True), ("nfs4", "rw,vers=4.1", "minorversion=2", False),
+    ("nfs4", "rw,rsize=262144", "rsize=1048576", True), ("nfs4", "rw,rsize=1048576", "rsize=262144", False),
+    ("nfs4", "rw,hard", "intr", True), ("nfs4", "rw,hard", "actimeo=60", True), ("nfs4", "rw,hard", "soft", False),
+    ("virtiofs", "rw", "dax", False), ("ext4", "rw", "noload", False),
+])
+def test_how_the_kernel_shows_an_option(fstype, shown, option, has):
+    mounted = mount_units.block.Mounted("0:1", "/x", fstype, "x", set(shown.split(",")))
+    assert mount_options.has(mounted, option) is has
+
+
+@pytest.mark.parametrize(("options", "held"), [
+    (["noatime", "relatime"], ["relatime"]), (["ro", "rw"], ["rw"]), (["discard", "nodiscard"], ["nodiscard"]), (["rsize=1", "rsize=2"], ["rsize=2"]),
+    (["noatime", "nodev"], ["noatime", "nodev"]), (["nodev", "dev", "nodev"], ["nodev"]), ([], []),
+])
+def test_the_last_of_two_options_holds(options, held):
+    assert mount_options.effective(options) == held
+
+
+@pytest.mark.parametrize(("options", "lasting"), [(["noatime"], False), (["nodev", "ro"], False), (["logbufs=8"], True), (["largeio", "nodev"], True)])
+def test_what_a_remount_does_not_change_is_said_before(machine, options, lasting):
+    in_state(machine)
+    machine.write("/proc/self/mountinfo", "")
+    machine.mount("md127", "/scratch", options="rw,relatime")
+    mount = declared(options=options)
+    machine.write(UNIT, mount_units.unit_text(mount, SOURCE))
+    found, = differences(machine, mount)
+    assert found["field"] == "options" and found.get("refused", False) is lasting
+    assert ("systemctl stop scratch.mount" in found["message"]) is lasting

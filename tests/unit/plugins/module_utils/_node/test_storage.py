@@ -8,7 +8,7 @@ import json
 import os
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.module_utils._node import block, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node import block, mdadm, storage
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Completed
 from ansible_collections.onecc.cluster.tests.unit.captured import (
     ARRAY,
@@ -323,13 +323,13 @@ def test_a_spare_drive_beside_an_array_in_state_stays_alone(machine):
     assert in_state(plan(machine))
 
 
-@pytest.mark.parametrize("name", ["any:scratch", "scratch", "oldhost:scratch"])
-def test_an_array_without_record_is_adopted(machine, name):
+@pytest.mark.parametrize(("name", "adopt"), [("any:scratch", False), ("scratch", True), ("oldhost:scratch", True)])
+def test_an_array_without_record_is_adopted(machine, name, adopt):
     machine.drive("nvme0n1", "S1", md_superblock(name=name))
     machine.drive("nvme1n1", "S2", md_superblock(name=name))
     machine.md("md7", ["nvme0n1", "nvme1n1"], xfs_superblock())
     machine.mdadm_conf()
-    found = plan(machine)
+    found = plan(machine, adopt=adopt)
     assert (found.layout, found.device, found.filesystem) == ("array", "/dev/md7", FILESYSTEM)
     assert fields_of(found) == steps(found) == ["record"]
     written = found.steps[0][1]
@@ -374,7 +374,7 @@ def test_an_array_that_is_not_running(machine):
     found = plan(machine)
     assert fields_of(found) == ["running"] and steps(found) == ["assemble"]
     arguments = found.steps[0][1]
-    assert arguments["uuid"] == ARRAY and arguments["stop"] == []
+    assert arguments["uuid"] == ARRAY
     assert [drive.serial for drive in arguments["drives"]] == ["S1", "S2"]
     assert (found.layout, found.device) == ("array", None)
 
@@ -385,7 +385,7 @@ def test_an_array_that_was_gathered_and_not_started(machine, state):
     machine.write("/sys/devices/virtual/block/md127/md/array_state", state + "\n")
     found = plan(machine)
     assert steps(found) == ["assemble"]
-    assert [array.name for array in found.steps[0][1]["stop"]] == ["md127"]
+    assert [array.name for array in storage.gathered(machine, found.steps[0][1]["drives"])] == ["md127"]
 
 
 @pytest.mark.parametrize(("superblock", "declared", "field"), [
@@ -656,8 +656,10 @@ def test_a_single_drive_without_record_is_adopted_by_its_label(machine):
     machine.drive("nvme0n1", "S1", xfs_superblock())
     system_on_a_partition(machine)
     machine.drive("nvme5n1", "S5", xfs_superblock(OTHER_FILESYSTEM))
-    found = plan(machine, ignore=["S5"])
+    found = plan(machine, ignore=["S5"], adopt=True)
     assert found.device == "/dev/nvme0n1" and steps(found) == ["record"]
+    machine.signatures["/dev/nvme0n1"] = [("xfs", "scratch")]
+    assert "label scratch" in refusal(plan(machine, ignore=["S5"]))
 
 
 def test_a_single_drive_of_another_label_is_refused(machine):
@@ -699,20 +701,20 @@ def test_a_single_drive_is_rebuilt_by_the_uuid_of_its_file_system(machine):
 @pytest.mark.parametrize("text", [None, "", "HOMEHOST <system>\n", f"ARRAY /dev/md/old metadata=1.2 UUID={ARRAY}\n"])
 def test_mdadm_conf_without_the_array(machine, text):
     volume(machine)
-    os.remove(machine.path(storage.MDADM_CONF))
+    os.remove(machine.path(mdadm.CONF))
     if text is not None:
-        machine.write(storage.MDADM_CONF, text)
+        machine.write(mdadm.CONF, text)
     found = plan(machine)
     assert fields_of(found) == ["mdadm.conf"] and steps(found) == ["mdadm_conf"]
     arguments = found.steps[0][1]
     assert arguments["before"] == (text or "")
-    machine.write(storage.MDADM_CONF, arguments["after"])
+    machine.write(mdadm.CONF, arguments["after"])
     assert in_state(plan(machine))
 
 
 def test_bytes_of_mdadm_conf_that_are_no_text_are_kept(machine):
     volume(machine)
-    machine.write(storage.MDADM_CONF, b"# caf\xe9\r\nHOMEHOST <system>\r\n")
+    machine.write(mdadm.CONF, b"# caf\xe9\r\nHOMEHOST <system>\r\n")
     (_step, arguments), = plan(machine).steps
     written = arguments["after"].encode("utf-8", "surrogateescape")
     assert written.startswith(b"# caf\xe9\r\nHOMEHOST <system>\r\nARRAY ")
@@ -724,8 +726,8 @@ def boot(machine: Captured, name: str, time: int) -> None:
 
 def test_an_initramfs_older_than_mdadm_conf(machine):
     volume(machine)
-    machine.write(storage.INITRAMFS_HOOK, "")
-    os.utime(machine.path(storage.MDADM_CONF), (2000, 2000))
+    machine.write(mdadm.HOOK, "")
+    os.utime(machine.path(mdadm.CONF), (2000, 2000))
     for version, time in (("6.8.0-1", 1000), ("6.8.0-2", 3000), ("6.8.0-3", 1999)):
         boot(machine, f"initrd.img-{version}", time)
         boot(machine, f"vmlinuz-{version}", 500)
@@ -736,8 +738,8 @@ def test_an_initramfs_older_than_mdadm_conf(machine):
 
 def test_images_that_update_initramfs_does_not_renew_do_not_count(machine):
     volume(machine)
-    machine.write(storage.INITRAMFS_HOOK, "")
-    os.utime(machine.path(storage.MDADM_CONF), (2000, 2000))
+    machine.write(mdadm.HOOK, "")
+    os.utime(machine.path(mdadm.CONF), (2000, 2000))
     boot(machine, "vmlinuz-6.8.0-1", 500)
     boot(machine, "initrd.img-6.8.0-1", 3000)
     for name in ("initrd.img-6.8.0-1.old-dkms", "initrd.img-5.15.0-9", "initrd.img-6.8.0-1.new", "initrd.img.old"):
@@ -747,7 +749,7 @@ def test_images_that_update_initramfs_does_not_renew_do_not_count(machine):
 
 def test_no_initramfs_without_the_hook_of_mdadm(machine):
     volume(machine)
-    os.utime(machine.path(storage.MDADM_CONF), (2000, 2000))
+    os.utime(machine.path(mdadm.CONF), (2000, 2000))
     boot(machine, "vmlinuz-6.8.0-1", 500)
     boot(machine, "initrd.img-6.8.0-1", 1000)
     assert in_state(plan(machine))
@@ -785,3 +787,210 @@ def test_new_uuids_are_as_mdadm_writes_them():
     first, second = storage.new_uuid(), storage.new_uuid()
     assert first != second
     assert [len(part) for part in first.split(":")] == [8, 8, 8, 8]
+
+
+# Drives that cannot be written to
+
+
+def test_a_read_only_drive_is_named_and_no_other_is_taken(machine):
+    for number in range(4):
+        machine.drive(f"nvme{number}n1", f"S{number}")
+    machine.write("/sys/block/nvme2n1/ro", "1\n")
+    message = refusal(plan(machine))
+    assert "nvme2n1 (serial S2) is read-only" in message and "S1" not in message
+    machine.write("/sys/block/nvme2n1/ro", "0\n")
+    assert chosen(plan(machine)) == ["S0", "S1", "S2", "S3"]
+
+
+def test_a_drive_of_an_array_that_became_read_only_is_named(machine):
+    volume(machine)
+    machine.write("/sys/block/nvme1n1/ro", "1\n")
+    assert "nvme1n1 (serial S2) is read-only" in refusal(plan(machine))
+
+
+def test_an_array_that_somebody_made_read_only_is_named(machine):
+    volume(machine)
+    machine.write("/sys/block/md127/md/array_state", "readonly\n")
+    assert "mdadm --readwrite /dev/md127" in refusal(plan(machine))
+
+
+def test_drives_too_small_for_a_file_system_are_named(machine):
+    machine.drive("nvme0n1", "S1", sectors=1 << 17)
+    assert "mkfs.xfs needs 300 MiB" in refusal(plan(machine))
+
+
+# Content without a signature
+
+
+def raw(machine: Captured, name: str) -> None:
+    machine.write(f"/dev/{name}", b"etc/hostname".ljust(8192, b"\0"))
+
+
+def test_a_drive_with_raw_data_is_foreign_until_it_may_be_overwritten(machine):
+    for number in range(3):
+        machine.drive(f"nvme{number}n1", f"S{number}")
+    raw(machine, "nvme1n1")
+    message = refusal(plan(machine))
+    assert "drive nvme1n1 (serial S1) holds data that no signature names" in message and "'S1' to nvme_raid_overwrite" in message
+    assert "S1" in refusal(plan(machine, overwrite=["S0", "S2"]))
+    assert chosen(plan(machine, overwrite=["S1"])) == ["S0", "S1", "S2"]
+
+
+@pytest.mark.parametrize(("arrange", "allowed"), [
+    (holds(("ext4", "data")), True), (has_a_partition, True), (is_mounted, False), (is_swap, False), (has_a_mounted_partition, False),
+    (is_held_by_a_mapping, False), (is_held_by_an_array_without_superblock, False),
+])
+def test_what_is_in_use_is_not_overwritten(machine, arrange, allowed):
+    for number in range(2):
+        machine.drive(f"nvme{number}n1", f"S{number}")
+    arrange(machine)
+    found = plan(machine, overwrite=["S1"])
+    assert (chosen(found) == ["S0", "S1"]) if allowed else ("take it out of that use first" in refusal(found))
+
+
+def test_an_array_with_raw_data_is_not_formatted(machine):
+    volume(machine)
+    raw(machine, "md127")
+    assert "holds data that no signature names" in refusal(plan(machine))
+
+
+def test_creation_is_not_resumed_over_raw_data(machine):
+    interrupted(machine)
+    machine.drive("nvme0n1", "S1", md_superblock())
+    machine.drive("nvme1n1", "S2")
+    raw(machine, "nvme1n1")
+    assert "serial S2" in refusal(plan(machine))
+
+
+@pytest.mark.parametrize(("serial", "resumed"), [("S2", True), ("S3", False)])
+def test_creation_is_resumed_over_what_its_own_wiping_left(machine, serial, resumed):
+    interrupted(machine)
+    machine.drive("nvme0n1", "S1", md_superblock())
+    machine.drive("nvme1n1", serial)
+    with open(machine.path("/dev/nvme1n1"), "r+b") as file:
+        file.seek(6 << 20)
+        file.write(b"x" * (20 << 20))
+    found = plan(machine)
+    assert (chosen(found) == ["S1", "S2"]) if resumed else ("serial S3" in refusal(found))
+
+
+# Blank drives in place of an array
+
+
+@pytest.mark.parametrize("serials", [("S1", "S2"), ("NEW1", "NEW2"), ("S1", "NEW2")])
+def test_blank_drives_in_place_of_the_array(machine, serials):
+    machine.record()
+    for number, serial in enumerate(serials):
+        machine.drive(f"nvme{number}n1", serial)
+    assert "set" in refusal(plan(machine)) and "nvme_raid_recreate" in refusal(plan(machine))
+    assert chosen(plan(machine, recreate=True)) == sorted(serials)
+
+
+def test_recreating_loses_nothing(machine):
+    machine.record()
+    machine.drive("nvme0n1", "S1")
+    assert "nvme_raid_recreate" not in refusal(plan(machine, recreate=True))  # fewer than there were
+    machine.drive("nvme1n1", "S2")
+    raw(machine, "nvme1n1")
+    assert "nvme_raid_rebuild" in refusal(plan(machine, recreate=True, overwrite=["S2"]))
+    machine.write("/dev/nvme1n1", bytes(8192))
+    machine.drive("nvme2n1", "S3", md_superblock(drives=2))
+    assert refusal(plan(machine, recreate=True))
+
+
+def test_an_array_that_lost_one_drive_is_not_recreated(machine):
+    volume(machine)
+    machine.write("/dev/nvme1n1", bytes(8192))
+    assert "nvme_raid_rebuild" in refusal(plan(machine, recreate=True))
+
+
+def test_an_array_in_state_is_not_recreated(machine):
+    volume(machine)
+    assert in_state(plan(machine, recreate=True, overwrite=["S1", "S2"], adopt=True))
+
+
+# More than a name
+
+
+@pytest.mark.parametrize(("name", "label"), [("any:scratch", "theirs"), ("host:scratch", "scratch"), ("scratch", "scratch"), ("any:scratch", None)])
+@pytest.mark.parametrize("runs", [True, False])
+def test_an_array_of_the_name_alone_is_not_adopted(machine, name, label, runs):
+    content = xfs_superblock(label=label) if label else bytes(8192)
+    for number in range(2):
+        path = machine.drive(f"nvme{number}n1", f"S{number}", md_superblock(name=name, role=number, data=storage.DATA_OFFSET))
+        with open(machine.path(path), "r+b") as file:
+            file.seek(storage.DATA_OFFSET)
+            file.write(content)
+    if runs:
+        machine.md("md7", ["nvme0n1", "nvme1n1"], content)
+    message = refusal(plan(machine))
+    assert "nvme_raid_adopt" in message and ARRAY in message
+    assert plan(machine, adopt=True).refused == []
+
+
+def test_an_array_that_does_not_run_is_known_by_what_its_first_drive_holds(machine):
+    for number, role in enumerate((1, 0)):
+        path = machine.drive(f"nvme{number}n1", f"S{number}", md_superblock(role=role, data=storage.DATA_OFFSET))
+        with open(machine.path(path), "r+b") as file:
+            file.seek(storage.DATA_OFFSET)
+            file.write(xfs_superblock() if role == 0 else b"x" * 512)
+    assert steps(plan(machine)) == ["assemble"]
+
+
+# Stripes
+
+
+@pytest.mark.parametrize(("unit_kib", "drives"), [(64, 2), (512, 4), (0, 0)])
+def test_a_file_system_whose_stripe_does_not_fit_is_named(machine, unit_kib, drives):
+    volume(machine)
+    machine.write("/dev/md127", xfs_superblock(unit_kib=unit_kib, drives=drives))
+    found = plan(machine)
+    assert fields_of(found) == ["stripe"] and ("sunit=1024,swidth=2048" in refusal(found)) == bool(unit_kib)
+
+
+# Whether a boot gathers it
+
+
+@pytest.mark.parametrize(("lines", "gathers"), [
+    ("DEVICE /dev/sd*[0-9] /dev/vd*\n", False), ("DEVICE containers\n", False), ("device /dev/nvme0n1\n", False),
+    ("DEV\t/dev/sda\n  /dev/vda\n", False), ("DEVICE /dev/sda # partitions\n", False),
+    ("DEVICE partitions containers\n", True), ("DEVICE /dev/sda\nDEVICE partitions\n", True), ("DEVICE /dev/nvme*\n", True),
+    ("DEVICE /dev/nvme0n1\n /dev/nvme1n1\n", True), ("#DEVICE /dev/sda\n", True), ('DEVICE "/dev/nvme[01]n1"\n', True),
+])
+def test_device_lines_of_mdadm_conf(machine, lines, gathers):
+    volume(machine)
+    before = lines + machine.text(mdadm.CONF)
+    machine.write(mdadm.CONF, before)
+    found = plan(machine)
+    if gathers:
+        assert in_state(found)
+        return
+    assert fields_of(found) == ["mdadm.conf"] and mdadm.CONF in found.differences[0]["message"]
+    (_step, arguments), = found.steps
+    assert arguments["after"] == before + mdadm.DEVICE + "\n"
+    machine.write(mdadm.CONF, arguments["after"])
+    assert in_state(plan(machine))
+
+
+def test_device_lines_of_another_file(machine):
+    volume(machine)
+    machine.write(f"{mdadm.CONF_FOLDER}/vendor.conf", "DEVICE /dev/sd*\n")
+    machine.write(f"{mdadm.CONF_FOLDER}/vendor.conf.bak", "DEVICE /dev/vd*\n")
+    found = plan(machine)
+    assert fields_of(found) == ["mdadm.conf"] and "vendor.conf)" in found.differences[0]["message"]
+    machine.write(mdadm.CONF, found.steps[0][1]["after"])
+    assert in_state(plan(machine))
+
+
+@pytest.mark.parametrize("line", [f"ARRAY /dev/md/data UUID={ARRAY}", f"ARRAY <ignore> UUID={ARRAY}", f"ARRAY /dev/md/scratch UUID={OTHER_ARRAY}"])
+def test_another_file_that_names_the_array_otherwise(machine, line):
+    volume(machine)
+    machine.write(f"{mdadm.CONF_FOLDER}/vendor.conf", line + "\n")
+    assert f"{mdadm.CONF_FOLDER}/vendor.conf" in refusal(plan(machine))
+
+
+def test_a_masked_rule_is_named_before_anything_is_made(machine):
+    machine.drive("nvme0n1", "S1")
+    machine.drive("nvme1n1", "S2")
+    machine.write(f"/etc/udev/rules.d/{mdadm.RULE}", "")
+    assert f"/etc/udev/rules.d/{mdadm.RULE}" in refusal(plan(machine))
