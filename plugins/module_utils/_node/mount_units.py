@@ -209,7 +209,7 @@ def check(machine: Machine, declared: dict) -> Iterator[dict]:
 def _access(mount: dict) -> Iterator[dict]:
     """An owner or a group that the node does not know. They may be made by another role, before the mount is."""
     for field, known in (("owner", pwd.getpwnam), ("group", grp.getgrnam)):
-        name = mount[field]
+        name = mount.get(field)
         try:
             if name and not name.isdecimal():
                 known(name)
