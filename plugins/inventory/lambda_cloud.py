@@ -196,9 +196,9 @@ options:
         nodes are those that the file names, and the API is not used.
       - Each C(Host) with an address as its C(HostName) is a node; C(Port) and C(User) are respected. A name with the word
         C(head), C(login) or C(mgmt) is that of a head node; the others are compute nodes, unless O(role_overrides) says otherwise.
-      - The file is read as C(ssh) reads it. What C(ssh) refuses, and what is not read here (C(Include), a C(Match) by other criteria
-        than C(all), C(host), C(originalhost) and C(user) that sets one of the three), is an error that names the line. Values of
-        other keywords are not looked at.
+      - The file is read as C(ssh) reads it. What C(ssh) refuses, and what is not read here (C(Include), C(IgnoreUnknown), a C(Match) by other
+        criteria than C(all), C(host), C(originalhost) and C(user)), is an error that names the line. Values of other keywords than
+        C(HostName), C(Port) and C(User) are not looked at.
       - A host whose C(HostName) is a loopback address or another one that cannot be a node's is left out with a warning.
     type: path
 """

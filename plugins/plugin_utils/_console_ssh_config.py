@@ -157,12 +157,9 @@ def _blocks(text: str) -> list[Block]:
         if keyword == "host":
             blocks.append(Block(number, tuple(words)))
         elif keyword == "match":
-            blocks.append(Block(number, criteria=_criteria(words)))
+            blocks.append(Block(number, criteria=_criteria(line, number)))
         elif keyword in READ:
-            last = blocks[-1]
-            if last.criteria and not {word for word, _patterns in last.criteria} <= CRITERIA:
-                raise Refused(f"line {last.line}: `Match` by other criteria than all, host, originalhost and user is not read here")
-            blocks[-1] = replace(last, settings=(*last.settings, (keyword, words[0])))
+            blocks[-1] = replace(blocks[-1], settings=(*blocks[-1].settings, (keyword, words[0])))
     return blocks
 
 
@@ -222,13 +219,15 @@ def _words(text: str) -> list[str] | None:
     return words
 
 
-def _criteria(words: t.Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Pairs of a criterion and its patterns. What is not read here keeps its word, and counts once it matters."""
+def _criteria(line: str, number: int) -> tuple[tuple[str, str], ...]:
+    """Pairs of a criterion and its patterns, none for `all`. Quotes, comments and `=` differ from version to version of ssh."""
+    words = line.split()[1:]
     if [word.lower() for word in words] == ["all"]:
         return ()
-    if len(words) % 2:
-        return (("other", ""),)
-    return tuple((word.lower(), patterns) for word, patterns in zip(words[::2], words[1::2], strict=True))
+    pairs = tuple((word.lower(), patterns) for word, patterns in zip(words[::2], words[1::2], strict=False))
+    if not words or len(words) % 2 or not {word for word, _patterns in pairs} <= CRITERIA or set(line) & set("\"'#=\\"):
+        raise Refused(f"line {number}: of Match, only `all`, and `host`, `originalhost` and `user` with a list of patterns, are read here")
+    return pairs
 
 
 def _fault(entry: Entry, taken: t.Collection[str]) -> str:
