@@ -8,6 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.errors import AnsibleError
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _hosts_file
 from ansible_collections.onecc.cluster.plugins.plugin_utils._hosts_file import Node
 from hypothesis import given
@@ -88,6 +92,23 @@ def test_all_hosts_of_the_group_by_their_own_variables():
 def test_an_inventory_that_cannot_be_read_is_not_an_empty_one(variables):
     with pytest.raises(AnsibleError, match="version of ansible-core"):
         _hosts_file.nodes(variables)
+
+
+def test_a_static_inventory_with_the_core_that_is_here(tmp_path):
+    """What `own_variables` uses is not promised by ansible-core, so it is tried with the real one."""
+    source = tmp_path / "hosts.yml"
+    source.write_text(
+        "onecc:\n  vars: {ansible_host: 10.9.9.9}\n  hosts:\n    n-1: {ansible_host: 10.0.0.1}\n    n-2: {}\n"
+        "    n-3: {onecc_instance: {private_ip: 10.0.0.3, hostname: x.example}}\n"
+    )
+    loader = DataLoader()
+    inventory = InventoryManager(loader, sources=[str(source)])
+    manager = VariableManager(loader=loader, inventory=inventory)
+    # A fact of that name is what a node says of itself.
+    manager.set_nonpersistent_facts("n-1", {"onecc_instance": {"private_ip": "10.6.6.6"}})
+    variables = manager.get_vars(host=inventory.get_host("n-1"))
+    variables["hostvars"] = HostVars(inventory=inventory, variable_manager=manager, loader=loader)
+    assert _hosts_file.text(_hosts_file.nodes(variables)) == "10.0.0.1 n-1\n10.0.0.3 n-3 x\n"
 
 
 def test_a_node_that_is_away_stays():
