@@ -158,11 +158,13 @@ def test_match_blocks_and_negations():
 EXAMPLES = int(os.environ.get("ONECC_SSH_EXAMPLES", "60"))
 NAMES = ["a", "b", "n-1", "n-2", "A"]
 PATTERNS = [*NAMES, "*", "n-?", "n-*", "!a", "!n-*", "?", "[ab]", "a#b", "#c", '"a"', "'b'", '"n-1" b', "a,b", "\\"]
-VALUES = ["10.0.0.1", "10.0.0.2", '"10.0.0.3"', "10.0.0.4 # x", "10.0.0.5#x", "10.0.0.6 7", "'10.0.0.7'", "%h", "x%h", "%%h", "10.0.0.8\r", "", '"10.0.0.9']
+VALUES = ["10.0.0.1", "10.0.0.2", '"10.0.0.3"', "10.0.0.4 # x", "10.0.0.5#x", "10.0.0.6 7", "'10.0.0.7'", "%h",
+          "x%h", "%%h", "10.0.0.8\r", "", '"10.0.0.9']
 PORTS = ["22", "2222", "0", "65536", "22x", '"23"', "24 #x", "+25", "022", " ", "ssh"]
 USERS = ["bob", '"ann"', "x # y", "a b", "a\\ b", "''", "eve\t"]
-OTHERS = ["IdentityFile ~/.ssh/id", "ProxyJump a", "Hots a", "StrictHostKeyChecking no", "# x", "  ", "\t#", "\ufeff", "ServerAliveInterval 5", "User", "IdentityFile 'x",
-          "Match all", "Match host 10.0.0.1,n-1", "Match originalhost a,!b", "Match user bob", "Match host N-* user bob", "Match host", "Match", "match ALL", "Match all host a"]
+OTHERS = ["IdentityFile ~/.ssh/id", "ProxyJump a", "Hots a", "StrictHostKeyChecking no", "# x", "  ", "\t#", "\ufeff", "ServerAliveInterval 5", "User",
+          "IdentityFile 'x", "Match all", "Match host 10.0.0.1,n-1", "Match originalhost a,!b", "Match user bob",
+          "Match host N-* user bob", "Match host", "Match", "match ALL", "Match all host a"]
 SEPARATORS = [" ", "=", " = ", "\t", " =", "= = ", "  ", '"']
 
 
