@@ -34,9 +34,12 @@ def own_variables(variables: Mapping[str, Any], group: str) -> dict[str, Mapping
     and hold what a node says of itself. ansible-core promises no way to a host's own ones. Where this way is gone, it is an
     error and not an inventory without hosts, which would empty the files of every node.
     """
+    names = variables.get("groups", {}).get(group)
+    if not names:
+        return {}
     try:
         inventory = variables["hostvars"]._inventory
-        return {name: inventory.get_host(name).vars for name in variables["groups"].get(group, [])}
+        return {name: inventory.get_host(name).vars for name in names}
     except (KeyError, AttributeError) as error:
         raise AnsibleError(
             f"The hosts of the inventory cannot be read with this version of ansible-core ({type(error).__name__}: {error}), so "

@@ -85,7 +85,7 @@ def test_all_hosts_of_the_group_by_their_own_variables():
 
 
 @pytest.mark.parametrize("variables", [
-    {}, {"groups": {"onecc": ["a"]}}, {"hostvars": {}, "groups": {"onecc": []}},
+    {"groups": {"onecc": ["a"]}}, {"hostvars": {}, "groups": {"onecc": ["a"]}},
     {"hostvars": SimpleNamespace(_inventory=SimpleNamespace()), "groups": {"onecc": ["a"]}},
     {"hostvars": SimpleNamespace(_inventory=SimpleNamespace(get_host={}.get)), "groups": {"onecc": ["a"]}},
 ])

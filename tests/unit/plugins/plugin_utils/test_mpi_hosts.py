@@ -30,4 +30,5 @@ def test_compute_nodes_in_the_order_of_names():
     }
     assert _mpi_hosts.text(variables) == "node-9 slots=8\nnode-10 slots=8\n"
     with pytest.raises(AnsibleError, match="version of ansible-core"):
-        _mpi_hosts.text({})
+        _mpi_hosts.text({"groups": {"onecc_compute": ["a"]}})
+    assert _mpi_hosts.text({"groups": {"onecc": ["a"]}}) == ""
