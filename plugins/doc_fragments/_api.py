@@ -26,8 +26,9 @@ options:
     default: https://cloud.lambda.ai
   api_timeout:
     description:
-      - Seconds that a call of the API may take, with the attempts that follow an answer of 429 or 5xx or a broken
-        connection (six at most, at growing distances, or when the API asks for them by C(Retry-After)).
+      - Seconds that a call of the API may take as a whole, with all pages of a list, which the API wants a second apart, and with
+        the attempts that follow an answer of 429 or 5xx or a broken connection (six at most, at growing distances, or when the API
+        asks for them by C(Retry-After)).
     type: int
     default: 60
 """

@@ -13,6 +13,8 @@ author:
 description:
   - Makes mounts, as a declaration has them, of the file systems in C(onecc_instance.file_systems) and of those declared in
     C(filesystems_mounts). One that has the name of an attached file system completes it.
+  - An attached file system is mounted where the API says only if that is below C(/lambda/nfs), C(/home), C(/mnt) or C(/data), and no
+    part of the path is hidden. Any other place has to be declared.
 positional: _input
 options:
   _input:
@@ -46,18 +48,39 @@ from ansible.errors import AnsibleFilterError
 # OpenAPI document 1.10.0, Filesystem.mount_point: where a file system is mounted unless a launch says otherwise.
 DEFAULT_FOLDER = "/lambda/nfs"
 DETECTED = "detect"
+# Where the API may have something mounted unasked: its own folder, and what people have for data. Anywhere else a mount
+# would take the place of the system's files.
+FOLDERS = (DEFAULT_FOLDER, "/home", "/mnt", "/data")
 
 
 def file_system_mounts(declared: list[dict[str, Any]], attached: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
     """A mount for each file system, the attached ones first."""
     by_name = {item["name"]: item for item in declared}
     names = [item.get("name") for item in attached or []]
-    mounts = [_mount({**item, **_given(by_name.get(item.get("name"), {}))}) for item in attached or []]
+    mounts = [_mount(_harmless(item, _given(by_name.get(item.get("name"), {})))) for item in attached or []]
     return mounts + [_mount(item) for item in declared if item["name"] not in names]
 
 
 def _given(item: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in item.items() if value is not None}
+
+
+def _harmless(item: dict[str, Any], declared: dict[str, Any]) -> dict[str, Any]:
+    """An attached file system, completed by what is declared of it. Its place is the API's choice within limits alone."""
+    path = item.get("mount_point")
+    if path and "mount_point" not in declared and not _is_place_for_data(path):
+        raise AnsibleFilterError(
+            f"The API has the file system {item.get('name') or item.get('id')!r} at {path!r}. Unasked it is mounted below "
+            f"{', '.join(FOLDERS)} only, at a path without hidden parts. To have it there, declare its name and mount_point in "
+            "filesystems_mounts; to have none that the API attached, set filesystems_attached to false."
+        )
+    return {**item, **declared}
+
+
+def _is_place_for_data(path: str) -> bool:
+    parts = path.rstrip("/").split("/")[1:]
+    below = any(path.startswith(f"{folder}/") and path.rstrip("/") != folder for folder in FOLDERS)
+    return below and not any(part == "" or part.startswith(".") for part in parts)
 
 
 def _mount(item: dict[str, Any]) -> dict[str, Any]:

@@ -19,11 +19,17 @@ description:
     C(role) (V(head), V(compute) or V(generic_cpu)), C(region), C(instance_type), C(gpus), C(status), C(ip),
     C(private_ip), C(file_systems) (a list of C(id), C(name), C(mount_point)) and C(tags) (a dictionary). What the API
     does not say is null. The other variables are Ansible's own for the connection.
-  - Nodes that are left out for their status and may come back are in the variable C(onecc_absent) of the group C(onecc), a list
-    of C(name), C(hostname), C(ip), C(private_ip) and C(status), so that the others can keep their names.
+  - Nodes that are left out for their status and may come back are in the variable C(onecc_absent) of each host of the same
+    source, a list of C(name), C(hostname), C(ip), C(private_ip) and C(status), so that the others can keep their names.
+  - User, private key and way of a connection are variables of the hosts, so that those of several sources do not mix. Variables
+    of a group do not change them; the options here, C(host_vars) and extra variables do.
   - The inventory file is YAML, and its name ends in C(lambda_cloud.yml) or C(lambda_cloud.yaml).
   - All strings of the API are data. None is ever a template or part of a command; names that cannot be names of hosts
-    are not used as such.
+    are not used as such. Nor are addresses, C(localhost) and its like in any case, and the names of groups that there are
+    when this source is read.
+  - An instance is left out, and named in a warning, where an address of it cannot be that of a node, such as a loopback, link-local,
+    multicast or reserved one. Loopback addresses are taken where O(api_url) is one, as a stand-in for the API has it.
+  - Where the API lists instances in pages, all are read, or the source fails.
 extends_documentation_fragment:
   - onecc.cluster._api
   - onecc.cluster._api.plugin
@@ -31,7 +37,8 @@ extends_documentation_fragment:
   - ansible.builtin.inventory_cache
 notes:
   - The values of O(api_key), O(api_url), O(cluster_id), O(ssh_user), O(ssh_config_file), O(ssh_private_key_file),
-    O(console_ssh_config) and the items of O(regions), O(instance_types) and O(names) may be templates.
+    O(console_ssh_config) and the items of O(regions), O(instance_types) and O(names) may be templates. What comes from
+    the environment is never one.
   - Host keys are checked, and nothing here turns that off. Each node's is kept under the id of its instance
     (C(HostKeyAlias)) and not under its address, because the next reservation uses the same private addresses again.
     A head node that a connection passes through cannot ask you whether to accept a new key. Either
@@ -44,8 +51,9 @@ notes:
     are down. A C(ConnectTimeout) in C(ssh_args) of F(ansible.cfg) comes before it; leave it out there.
   - The cache holds what C(onecc_instance) shows of all instances that the API lists, without secrets. A cache plugin
     that keeps data between runs, such as P(ansible.builtin.jsonfile#cache), is needed for it to be of use.
-  - When the API does not answer (connection errors, C(5xx), C(429), something that is not this API), an entry of the
-    cache serves whatever its age, with a warning that says how old it is. A key that is refused is always an error.
+  - When the API does not answer (connection errors, C(5xx), C(429), something that is not this API, such as the page of a
+    proxy, whatever its status), an entry of the cache serves whatever its age, with a warning that says how old it is. A key that
+    the API itself refuses is always an error.
   - Where the API lists several clusters in one region, set O(cluster_id), for their nodes cannot be told apart.
 options:
   plugin:
@@ -93,7 +101,8 @@ options:
       - Where the name of a host comes from. The first that an instance has, and that can name a host, is used; its id,
         if there is none.
       - The name is the one that the console shows.
-      - Instances that share a name each get C(-) and the first eight digits of their id appended.
+      - Instances that share a name, in whatever case, each get C(-) and the first eight digits of their id appended; also while
+        some of them are left out for their status, unless they are gone.
     type: list
     elements: str
     choices: [name, hostname, id]
@@ -187,6 +196,10 @@ options:
         nodes are those that the file names, and the API is not used.
       - Each C(Host) with an address as its C(HostName) is a node; C(Port) and C(User) are respected. A name with the word
         C(head), C(login) or C(mgmt) is that of a head node; the others are compute nodes, unless O(role_overrides) says otherwise.
+      - The file is read as C(ssh) reads it. What C(ssh) refuses, and what is not read here (C(Include), C(IgnoreUnknown), a C(Match) by other
+        criteria than C(all), C(host), C(originalhost) and C(user)), is an error that names the line. Values of other keywords than
+        C(HostName), C(Port) and C(User) are not looked at.
+      - A host whose C(HostName) is a loopback address or another one that cannot be a node's is left out with a warning.
     type: path
 """
 
@@ -252,7 +265,7 @@ from ansible.utils.path import makedirs_safe
 from ansible_collections.onecc.cluster.plugins.module_utils import _lambda_api as api
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _discovery as discovery
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _ssh_route as ssh_route
-from ansible_collections.onecc.cluster.plugins.plugin_utils._console_ssh_config import hosts_from_config, is_user
+from ansible_collections.onecc.cluster.plugins.plugin_utils._console_ssh_config import Refused, hosts_from_config, is_user
 
 FILE_SUFFIXES = ("lambda_cloud.yml", "lambda_cloud.yaml")
 TEMPLATABLE = (
@@ -293,9 +306,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         try:
             hosts, absent, secrets = self._find_hosts(cache, notes)
             routes = ssh_route.routes(hosts, self.get_option("connection"), notes)
-            self._populate([host for host in hosts if host.name in routes], routes, secrets)
-            if absent:
-                self.inventory.set_variable(discovery.GROUP, "onecc_absent", absent)
+            self._populate([host for host in hosts if host.name in routes], routes, secrets, absent)
         except api.ApiError as error:
             raise AnsibleParserError(f"Lambda Cloud API: {error}") from None
         finally:
@@ -319,7 +330,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             raise AnsibleParserError(f"{path} has options that do not exist: {', '.join(unknown)}.{hint}")
         self.templar.available_variables = self._vars
         for name in TEMPLATABLE:
-            self.set_option(name, self._templated(name, self.get_option(name)))
+            value, origin = self.get_option_and_origin(name)
+            # What is in the environment is text, never a template, whoever put it there.
+            self.set_option(name, value if origin.startswith("env") else self._templated(name, value))
         self._check_options()
 
     def _templated(self, name: str, value: t.Any) -> t.Any:
@@ -331,6 +344,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         try:
             result = self.templar.template(value)
         except AnsibleError as error:
+            if name == "api_key":  # the error shows what it failed at
+                raise AnsibleParserError(
+                    "The option `api_key` cannot be templated; why is not shown here, as that could show the key. A key that "
+                    "holds `{{` goes into the environment variable LAMBDA_API_KEY, or behind `!unsafe`."
+                ) from None
             raise AnsibleParserError(f"The option `{name}` cannot be templated: {error}") from error
         if not isinstance(result, (str, int, float)) or isinstance(result, bool):
             raise AnsibleParserError(f"The option `{name}` must be a string; it is {type(result).__name__}.")
@@ -378,21 +396,31 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         file = self.get_option("console_ssh_config")
         if file:
             try:
-                text = Path(file).read_text(encoding="utf-8", errors="replace")
+                text = Path(file).read_bytes().decode("utf-8", errors="replace")
+                return hosts_from_config(text, self.get_option("names"), overrides, notes, self.inventory.groups), [], {}
             except OSError as error:
                 raise AnsibleParserError(f"The option `console_ssh_config`: {error}") from error
-            return hosts_from_config(text, self.get_option("names"), overrides, notes), [], {}
+            except Refused as error:
+                raise AnsibleParserError(f"The option `console_ssh_config`: {file}, {error}") from None
         nodes, secrets = self._nodes(cache, notes)
         chosen = discovery.filtered(nodes, *(self.get_option(name) for name in ("regions", "instance_types", "names")))
         sources, statuses = self.get_option("hostname_sources"), self.get_option("statuses")
-        # Whoever needs to hear of a name here hears of it when the node is back.
-        away = discovery.named(discovery.absent(chosen, statuses), sources, discovery.Notes())
-        absent = [{"name": name, **{key: node[key] for key in ("hostname", "ip", "private_ip", "status")}} for name, node in away]
-        chosen = discovery.with_status(chosen, statuses, notes)
-        if not chosen:
+        # Named together, so that the name of one does not depend on the health of another.
+        pairs = discovery.named(discovery.lasting(chosen, statuses), sources, notes, self._group_names(chosen))
+        absent = [
+            {"name": name, **{key: node[key] for key in ("hostname", "ip", "private_ip", "status")}}
+            for name, node in pairs
+            if node["status"] not in statuses
+        ]
+        if not discovery.with_status(chosen, statuses, notes):
             notes.warnings.append(f"No node to list: the API knows {len(nodes)} in all, none of which is as the options ask.")
-        pairs = discovery.named(chosen, sources, notes)
+        pairs = [(name, node) for name, node in pairs if node["status"] in statuses]
         return discovery.with_roles(pairs, overrides, bool(self.get_option("cluster_id")), notes), absent, secrets
+
+    def _group_names(self, nodes: list[discovery.Node]) -> set[str]:
+        """Groups that there are by now, of other sources too, and those that will be made here by their names."""
+        own = {discovery.group_name(dimension, node[dimension]) for dimension in self.get_option("group_by") for node in nodes}
+        return {*self.inventory.groups, *own, *map(str, self.get_option("groups") or ())}
 
     def _nodes(self, cache: bool, notes: discovery.Notes) -> tuple[list[discovery.Node], dict[str, dict[str, str]]]:
         """All nodes: from the cache while it is fresh, else from the API, else from the cache as it is."""
@@ -406,7 +434,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         secret_vars = self.get_option("secret_vars")
         cached = self._read_cache(client.url, key)
         if cached and cache and not secret_vars and self._age(cached) <= self._cache_lifetime:
-            return self._cached_nodes(cached, notes), {}
+            return self._cached_nodes(cached, client, notes), {}
         try:
             rows = client.instances(self.get_option("cluster_id") or None)
         except api.Unavailable as error:
@@ -414,9 +442,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 raise
             without = f", without {', '.join(secret_vars)}" if secret_vars else ""
             notes.warnings.append(f"The nodes are those of {_ago(self._age(cached))} ago, from the cache{without}. Lambda Cloud API: {error}")
-            return self._cached_nodes(cached, notes), {}
+            return self._cached_nodes(cached, client, notes), {}
         facts = self.get_option("facts")
-        nodes = discovery.nodes_from_rows(rows, self._file_systems(client, rows, facts, notes), notes, facts)
+        nodes = discovery.nodes_from_rows(rows, self._file_systems(client, rows, facts, notes), notes, facts, client.is_local())
         self._write_cache(client.url, key, nodes)
         return nodes, discovery.secrets_from_rows(rows, secret_vars)
 
@@ -473,8 +501,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         return age if age >= 0 else float("inf")
 
     @staticmethod
-    def _cached_nodes(cached: Mapping[str, t.Any], notes: discovery.Notes) -> list[discovery.Node]:
-        return discovery.nodes_from_cache(cached["nodes"], notes)
+    def _cached_nodes(cached: Mapping[str, t.Any], client: api.Client, notes: discovery.Notes) -> list[discovery.Node]:
+        return discovery.nodes_from_cache(cached["nodes"], notes, client.is_local())
 
     # --- inventory ---
 
@@ -483,12 +511,15 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         hosts: list[discovery.Host],
         routes: Mapping[str, ssh_route.Route],
         secrets: Mapping[str, Mapping[str, str]],
+        absent: list[dict[str, str | None]],
     ) -> None:
-        self._add_groups(hosts, routes)
+        self._add_groups()
         settings = self._ssh_settings(any(route.heads for route in routes.values()))
         proxies = ssh_route.proxy_commands(routes.values(), settings)
         group_by = self.get_option("group_by")
-        jinja = {name: self.get_option(name) for name in ("compose", "groups", "keyed_groups")}
+        # With each host and not with a group: another source has users, keys and absent nodes of its own.
+        user, key_file = self.get_option("ssh_user"), self.get_option("ssh_private_key_file")
+        connection: dict[str, dict[str, t.Any]] = {}
         for host in hosts:
             self.inventory.add_host(host.name, group=discovery.ROLE_GROUPS[host.role])
             for dimension in group_by:
@@ -496,43 +527,51 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 if group not in self.inventory.groups:
                     self.inventory.add_group(group)
                     self.inventory.add_child(discovery.GROUP, group)
-                self.inventory.add_child(group, host.name)
+                self.inventory.add_host(host.name, group=group)
             route = routes[host.name]
             args = ssh_route.common_args(host, proxies.get(route.by_way_of), settings)
             port = host.port or settings.port
             variables = {
                 "ansible_host": plain(route.address),
                 **({"ansible_port": port} if port else {}),
-                **({"ansible_user": plain(host.user)} if host.user else {}),
+                **({"ansible_user": plain(host.user or user)} if host.user or user else {}),
+                **({"ansible_ssh_private_key_file": plain(key_file)} if key_file else {}),
+                **({"ansible_ssh_timeout": ssh_route.connect_timeout(len(route.heads))} if route.heads else {}),
                 **({"ansible_ssh_common_args": plain(args)} if args else {}),
                 "ansible_control_path": plain(ssh_route.control_path(host, route, settings)),
                 "onecc_instance": discovery.instance_variable(host, secrets.get(host.node["id"] or "", {})),
+                **({"onecc_absent": absent} if absent else {}),
             }
             for name, value in variables.items():
                 self.inventory.set_variable(host.name, name, value)
-            if any(jinja.values()):  # at half a millisecond an expression, only for those who ask
-                strict = self.get_option("strict")
-                self._set_composite_vars(jinja["compose"], variables, host.name, strict)
-                self._add_host_to_composed_groups(jinja["groups"], variables, host.name, strict)
-                self._add_host_to_keyed_groups(jinja["keyed_groups"], variables, host.name, strict)
+            connection[host.name] = variables
+        if any(self.get_option(name) for name in ("compose", "groups", "keyed_groups")):
+            self._construct(connection)  # at half a millisecond an expression, only for those who ask
 
-    def _add_groups(self, hosts: list[discovery.Host], routes: Mapping[str, ssh_route.Route]) -> None:
-        """All groups, with and without hosts, and what is equal for all in a group."""
+    def _construct(self, variables_of: Mapping[str, dict[str, t.Any]]) -> None:
+        """What expressions of the user add. They may make groups of any name, also of a host's; to Ansible that would be one thing."""
+        strict = self.get_option("strict")
+        for name, variables in variables_of.items():
+            if name not in self.inventory.groups:
+                self._set_composite_vars(self.get_option("compose"), variables, name, strict)
+                self._add_host_to_composed_groups(self.get_option("groups"), variables, name, strict)
+                self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, name, strict)
+        both = [name for name in variables_of if name in self.inventory.groups]
+        for name in both:
+            self.inventory.remove_host(self.inventory.hosts[name])
+        if both:
+            self.display.warning(
+                f"Left out, because `keyed_groups` or `groups` made a group of the same name: {discovery.listed(both)}. Give the "
+                "groups a prefix that no node's name begins with."
+            )
+
+    def _add_groups(self) -> None:
+        """All groups, with and without hosts, and what is equal for all hosts of all sources."""
         self.inventory.add_group(discovery.GROUP)
-        user, key_file = self.get_option("ssh_user"), self.get_option("ssh_private_key_file")
-        common = {
-            "ansible_python_interpreter": plain(PYTHON_INTERPRETER),
-            **({"ansible_user": plain(user)} if user else {}),
-            **({"ansible_ssh_private_key_file": plain(key_file)} if key_file else {}),
-        }
-        for name, value in common.items():
-            self.inventory.set_variable(discovery.GROUP, name, value)
-        for role, group in discovery.ROLE_GROUPS.items():
+        self.inventory.set_variable(discovery.GROUP, "ansible_python_interpreter", plain(PYTHON_INTERPRETER))
+        for group in discovery.ROLE_GROUPS.values():
             self.inventory.add_group(group)
             self.inventory.add_child(discovery.GROUP, group)
-            longest = max((len(routes[host.name].heads) for host in hosts if host.role == role), default=0)
-            if longest:
-                self.inventory.set_variable(group, "ansible_ssh_timeout", ssh_route.connect_timeout(longest))
 
     def _ssh_settings(self, through_heads: bool) -> ssh_route.Settings:
         directory = os.path.abspath(os.path.expanduser(self.get_option("ssh_control_path_dir")))

@@ -12,7 +12,10 @@ description:
   - A line for each host of the group C(onecc) that has an address, in the order of names, whether or not it is reached now and
     whatever C(--limit) says; and for each node that the inventory leaves out for now (C(onecc_absent)).
   - The address is the private one of C(onecc_instance), else the public one, else C(ansible_host) where that is an address. The
-    names are the host's in the inventory and, where no other node bears it, the host name that the API knows.
+    names are the host's in the inventory and the host name that the API knows.
+  - Of each name only what stands before the first dot is used, and only if no other node bears it, in whatever case. Names that
+    mean something else, such as C(localhost) or an address, are not used. Loopback addresses are none of a node.
+  - It fails where the version of ansible-core does not let it read the hosts of the inventory.
   - Only variables that the inventory gives to the host itself are read, never those of a group.
 author:
   - The onecc.cluster developers (@onecc)

@@ -14,9 +14,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 import typing as t
+from collections import Counter
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+
+from ansible.constants import LOCALHOST
 
 HEAD, COMPUTE, GENERIC_CPU = ROLES = ("head", "compute", "generic_cpu")
 GROUP = "onecc"
@@ -32,8 +36,10 @@ USAGE, PRICE = ("usage", "price")
 SECRETS = ("jupyter_token", "jupyter_url")
 
 HOSTNAME_SOURCES = ("name", "hostname", "id")
-# Names that mean something else to Ansible: a host called `localhost` would take the place of the controller.
-RESERVED_NAMES = frozenset({"all", "ungrouped", "localhost", GROUP, *ROLE_GROUPS.values()})
+# Names that mean something else to Ansible: a host of one in LOCALHOST would take the place of the controller.
+RESERVED_NAMES = frozenset({"all", "ungrouped", "localhost", *LOCALHOST, GROUP, *ROLE_GROUPS.values()})
+# Names that mean this machine to the resolver of every node: RFC 6761 6.3, and /etc/hosts as Debian and macOS deliver it.
+_LOCAL_NAME = re.compile(r"localhost.*|.*\.localhost|ip6-.*|broadcasthost")
 
 # The API's own are 32 hexadecimal digits, or UUIDs.
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
@@ -100,14 +106,17 @@ class Malformed(ValueError):
 
 
 def nodes_from_rows(
-    rows: t.Iterable[t.Any], file_systems: t.Sequence[t.Any], notes: Notes, facts: t.Collection[str] = ()
+    rows: t.Iterable[t.Any], file_systems: t.Sequence[t.Any], notes: Notes, facts: t.Collection[str] = (), local: bool = False
 ) -> list[Node]:
-    """One node for each row that is what the API documents, with these facts; the others are left out and named."""
+    """One node for each row that is what the API documents, with these facts; the others are left out and named.
+
+    `local`: the API is on this machine, so nodes may be as well.
+    """
     known = list(_known_file_systems(file_systems))
     used = _bytes_used(file_systems)
 
     def build(row: t.Any) -> Node:
-        node = node_from_row(row, known)
+        node = node_from_row(row, known, local)
         if PRICE in facts:
             node["price_cents_per_hour"] = _number(_object(row, "instance_type").get("price_cents_per_hour"))
         if USAGE in facts:
@@ -130,9 +139,9 @@ def _number(value: t.Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def nodes_from_cache(entries: t.Iterable[t.Any], notes: Notes) -> list[Node]:
+def nodes_from_cache(entries: t.Iterable[t.Any], notes: Notes, local: bool = False) -> list[Node]:
     """Nodes as they were put into a cache, checked like those of the API: a cache may be anybody's file."""
-    return _collect(entries, checked_node, notes)
+    return _collect(entries, lambda entry: checked_node(entry, local), notes)
 
 
 def _collect(rows: t.Iterable[t.Any], build: t.Callable[[t.Any], Node], notes: Notes) -> list[Node]:
@@ -154,7 +163,7 @@ def _collect(rows: t.Iterable[t.Any], build: t.Callable[[t.Any], Node], notes: N
     return [nodes[identifier] for identifier in sorted(nodes)]
 
 
-def node_from_row(row: t.Any, known_file_systems: t.Sequence[FileSystem]) -> Node:
+def node_from_row(row: t.Any, known_file_systems: t.Sequence[FileSystem], local: bool = False) -> Node:
     """The node of one row of GET /instances."""
     if not isinstance(row, dict):
         raise Malformed("not an object")
@@ -169,16 +178,18 @@ def node_from_row(row: t.Any, known_file_systems: t.Sequence[FileSystem]) -> Nod
             "gpus": specs.get("gpus"),
             "file_systems": _attached(row, region, known_file_systems),
             "tags": _tags(row),
-        }
+        },
+        local,
     )
 
 
-def checked_node(entry: t.Any) -> Node:
+def checked_node(entry: t.Any, local: bool = False) -> Node:
     """`entry` as a node, if every field of it is of its type and every address an address."""
     if not isinstance(entry, dict):
         raise Malformed("not an object")
     identifier = entry.get("id")
-    if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
+    # It is the name of the host where there is no other.
+    if not isinstance(identifier, str) or not _ID.fullmatch(identifier) or identifier.lower() in RESERVED_NAMES:
         raise Malformed("`id` is missing or no identifier")
     gpus = entry.get("gpus")
     if gpus is not None and (not isinstance(gpus, int) or isinstance(gpus, bool) or gpus < 0):
@@ -191,8 +202,8 @@ def checked_node(entry: t.Any) -> Node:
         instance_type=_text(entry, "instance_type"),
         gpus=gpus,
         status=_text(entry, "status"),
-        ip=_address(entry, "ip"),
-        private_ip=_address(entry, "private_ip"),
+        ip=_address(entry, "ip", local),
+        private_ip=_address(entry, "private_ip", local),
         file_systems=[
             FileSystem(id=_text(item, "id"), name=_text(item, "name"), mount_point=_text(item, "mount_point"))
             for item in _objects(entry, "file_systems")
@@ -290,24 +301,35 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _address(row: t.Mapping[str, t.Any], key: str) -> str | None:
+def _address(row: t.Mapping[str, t.Any], key: str, local: bool) -> str | None:
     text = _text(row, key)
-    address = None if text is None else plain_address(text)
+    address = None if text is None else plain_address(text, local)
     if text is not None and address is None:
-        raise Malformed(f"`{key}` is no address of a host")
+        raise Malformed(f"`{key}` is {quoted(text)}, which is no address of a node")
     return address
 
 
-def plain_address(text: str) -> str | None:
-    """The address of one host in its usual spelling, or None. It is fit for a command line."""
+def plain_address(text: str, local: bool = False) -> str | None:
+    """The address of one host in its usual spelling, or None. It is fit for a command line.
+
+    Refused is what cannot be a node's: this machine (unless `local`), this link, many hosts, nobody. An IPv4 address in the
+    form of IPv6 is judged, and written, as what it is.
+    """
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    # 0.0.0.0 would be this machine; a zone (fe80::1%eth0) may hold any character at all.
-    if address.is_unspecified or address.is_multicast or getattr(address, "scope_id", None):
+    if getattr(address, "scope_id", None):  # fe80::1%eth0, where eth0 may be any text at all
         return None
-    return str(address)
+    address = getattr(address, "ipv4_mapped", None) or address
+    if address.is_loopback:
+        return str(address) if local else None
+    nobody = address.is_unspecified or address.is_reserved or address in _THIS_NETWORK
+    return None if nobody or address.is_multicast or address.is_link_local else str(address)
+
+
+# RFC 1122, 3.2.1.3.
+_THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
 
 
 def _object(row: t.Mapping[str, t.Any], key: str, label: str = "") -> dict[str, t.Any]:
@@ -381,61 +403,86 @@ def with_status(nodes: t.Iterable[Node], statuses: t.Collection[str], notes: Not
     return wanted
 
 
-def absent(nodes: t.Iterable[Node], statuses: t.Collection[str]) -> list[Node]:
-    """Nodes that are left out for their status, and may come back under the same addresses."""
-    return [node for node in nodes if node["status"] not in statuses and node["status"] not in GONE]
+def lasting(nodes: t.Iterable[Node], statuses: t.Collection[str]) -> list[Node]:
+    """Nodes in the wanted statuses, and those that are left out for their status and may come back under the same addresses."""
+    return [node for node in nodes if node["status"] in statuses or node["status"] not in GONE]
 
 
 # --- names and roles ---------------------------------------------------------------------------------------------------
 
 
-def named(nodes: t.Iterable[Node], sources: t.Sequence[str], notes: Notes) -> list[tuple[str, Node]]:
-    """Each node with a host name that no other has, whatever order the nodes come in."""
+def named(
+    nodes: t.Iterable[Node], sources: t.Sequence[str], notes: Notes, groups: t.Collection[str] = ()
+) -> list[tuple[str, Node]]:
+    """Each node with a host name that no other has, whatever order the nodes come in and whatever case names are in.
+
+    A name must be nothing else in the inventory: none of its `groups`, and no other node's identifier.
+    """
+    nodes = list(nodes)
+    taken = {group.lower() for group in groups} | {t.cast(str, node["id"]).lower() for node in nodes}
     refused: list[str] = []
-    by_name: dict[str, list[Node]] = {}
+    by_name: dict[str, list[tuple[str, Node]]] = {}
     for node in nodes:
-        by_name.setdefault(_first_name(node, sources, refused), []).append(node)
+        name = _first_name(node, sources, taken, refused)
+        by_name.setdefault(name.lower(), []).append((name, node))
     if refused:
         notes.warnings.append(f"Not usable as names of hosts, so the next source is used: {listed(sorted(refused))}.")
-    shared = sorted(name for name, owners in by_name.items() if len(owners) > 1)
+    shared = sorted(min(name for name, _node in owners) for owners in by_name.values() if len(owners) > 1)
     if shared:
         notes.warnings.append(
             f"Shared by several instances, so each gets a part of its id appended: {listed([quoted(name) for name in shared])}."
         )
-    return _with_distinct_names(by_name)
+    return _with_distinct_names(by_name, taken)
 
 
-def _with_distinct_names(by_name: t.Mapping[str, t.Sequence[Node]]) -> list[tuple[str, Node]]:
-    result = [(name, owners[0]) for name, owners in by_name.items() if len(owners) == 1]
-    rest = [(name, node) for name, owners in by_name.items() if len(owners) > 1 for node in owners]
-    taken = {name for name, _node in result}
+def _with_distinct_names(by_name: t.Mapping[str, t.Sequence[tuple[str, Node]]], used: t.Collection[str]) -> list[tuple[str, Node]]:
+    result = [owners[0] for owners in by_name.values() if len(owners) == 1]
+    rest = [owner for owners in by_name.values() if len(owners) > 1 for owner in owners]
+    taken = {*by_name, *used}
     # A part of the id may already be somebody's name, or the same for two: then all of the id, which is nobody else's.
     for spell in (lambda name, node: f"{name}-{node['id'][:8]}", lambda name, node: f"{name}-{node['id']}"):
         spelled = [(spell(name, node), name, node) for name, node in rest]
-        count: dict[str, int] = {}
-        for new, _name, _node in spelled:
-            count[new] = count.get(new, 0) + 1
-        usable = {new for new, times in count.items() if times == 1 and new not in taken}
+        count = Counter(new.lower() for new, _name, _node in spelled)
+        usable = {new for new, _name, _node in spelled if count[new.lower()] == 1 and new.lower() not in taken and is_host_name(new)}
         result += [(new, node) for new, _name, node in spelled if new in usable]
         rest = [(name, node) for new, name, node in spelled if new not in usable]
-        taken |= usable
+        taken |= {new.lower() for new in usable}
     return result + [(t.cast(str, node["id"]), node) for _name, node in rest]
 
 
-def _first_name(node: Node, sources: t.Sequence[str], refused: list[str]) -> str:
+def _first_name(node: Node, sources: t.Sequence[str], taken: t.Collection[str], refused: list[str]) -> str:
+    identifier = t.cast(str, node["id"])
     for source in sources:
         value = t.cast(str | None, node[source])  # type: ignore[literal-required]
+        if value == identifier:
+            break
         if value is None:
             continue
-        if is_host_name(value):
+        if is_host_name(value) and value.lower() not in taken:
             return value
         refused.append(f"{quoted(value)} ({source} of {node['id']})")
-    return t.cast(str, node["id"])
+    return identifier
 
 
 def is_host_name(text: str) -> bool:
-    """Whether `text` can name a host, of the network and of an inventory."""
-    return len(text) <= 253 and _HOST_NAME.fullmatch(text) is not None and text not in RESERVED_NAMES
+    """Whether `text` can name a host, of the network and of an inventory, and means nothing else to either."""
+    name = text.lower()
+    return (
+        len(text) <= 253
+        and _HOST_NAME.fullmatch(text) is not None
+        and name not in RESERVED_NAMES
+        and not _LOCAL_NAME.fullmatch(name)
+        and not _is_address(name)
+    )
+
+
+def _is_address(text: str) -> bool:
+    """Whether a resolver takes `text` for an address: 127.0.0.1, and 127.1, 0x7f000001 and 2130706433 as well."""
+    try:
+        socket.inet_aton(text)
+    except OSError:
+        return False
+    return True
 
 
 def with_roles(

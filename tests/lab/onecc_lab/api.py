@@ -5,6 +5,8 @@ Beside the API, under `/lab` and with the same key, it takes orders from tests:
 
 - `PUT /lab/faults`: `{"faults": [...]}`, see `faults.Fault`; replaces the faults that are due.
 - `GET /lab/requests`: what was asked of the API so far, see `journal.Journal`.
+- `PUT /lab/pages`: `{"size": 2}`; GET /instances then answers in pages of that many, also where nobody asks for pages, as
+  later copies of the OpenAPI document 1.10.0 have it. `{"size": null}`: in one piece again.
 - `PUT /lab/repositories`: `{"lambda": "newer"}`, see `repository.STATES`; puts package repositories into another state.
 
 Under `/repositories`, without a key, are the package repositories themselves, see `repository.Repositories`.
@@ -31,6 +33,7 @@ from .backend import Addresses, Backend
 from .faults import Fault, Faults, read_faults
 from .journal import Entry, Journal
 from .limits import Limiter
+from .pages import Pages
 from .paper import PaperBackend
 from .repository import STATES, Repositories, RepositoryError
 from .store import GOING, Instance, Store
@@ -117,12 +120,13 @@ def create_app(
     _add_error_handlers(app)
     account = Account(store, backend, clock=wall_clock)
     _add_catalogue(app)
-    _add_instances(app, account, instances_file)
+    pages = Pages()
+    _add_instances(app, account, pages, instances_file)
     _add_operations(app, account)
     _add_ssh_keys(app, account)
     _add_file_systems(app, account)
     repositories = Repositories()
-    _add_lab(app, faults, journal, repositories)
+    _add_lab(app, faults, journal, pages, repositories)
     _add_repositories(app, repositories)
     return app
 
@@ -156,12 +160,17 @@ def _add_catalogue(app: Flask) -> None:
         return _data([offers.region_json(name) for name in offers.regions])
 
 
-def _add_instances(app: Flask, account: Account, instances_file: Path | None) -> None:
+def _add_instances(app: Flask, account: Account, pages: Pages, instances_file: Path | None) -> None:
     @app.get(f"{PREFIX}/instances")
     def list_instances() -> Response:
-        if instances_file is not None:
-            return _json(f'{{"data": {_read_instances(instances_file)[0]}}}')
-        return _data(account.instances(request.args.get("cluster_id")))
+        window = pages.window(request.args.get("page_size"), request.args.get("page_token"))
+        if instances_file is None:
+            rows = account.instances(request.args.get("cluster_id"))
+        else:
+            text, rows = _read_instances(instances_file)
+            if window is None:
+                return _json(f'{{"data": {text}}}')
+        return _data(rows) if window is None else _json(json.dumps(window.envelope(rows)))
 
     @app.get(f"{PREFIX}/instances/<id>")
     def get_instance(id: str) -> Response:
@@ -215,7 +224,12 @@ def _add_file_systems(app: Flask, account: Account) -> None:
         return _data(account.delete_file_system(id))
 
 
-def _add_lab(app: Flask, faults: Faults, journal: Journal, repositories: Repositories) -> None:
+def _add_lab(app: Flask, faults: Faults, journal: Journal, pages: Pages, repositories: Repositories) -> None:
+    @app.put("/lab/pages")
+    def order_pages() -> Response:
+        pages.order(_body().get("size"))
+        return _data({"size": pages.size})
+
     @app.put("/lab/faults")
     def order_faults() -> Response:
         faults.replace(read_faults(_body()))

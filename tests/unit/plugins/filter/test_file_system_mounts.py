@@ -25,6 +25,8 @@ def mount(path, source, fstype="detect", options=()):
     (attached(mount_point=None), mount("/lambda/nfs/data", "data")),
     (attached(name=None), mount("/home/ubuntu/data", "data")),
     (attached(mount_point="/data/x/"), mount("/data/x", "data")),
+    (attached(mount_point="/lambda/nfs/x"), mount("/lambda/nfs/x", "data")),
+    (attached(mount_point="/mnt/a/b"), mount("/mnt/a/b", "data")),
     (attached(bytes_used=5), mount("/home/ubuntu/data", "data")),
 ])
 def test_attached(item, found):
@@ -38,6 +40,18 @@ def test_attached_of_which_too_little_is_known(item, words):
     with pytest.raises(AnsibleError, match=words) as raised:
         file_system_mounts([], [item])
     assert "filesystems_mounts" in str(raised.value)
+
+
+@pytest.mark.parametrize("path", [
+    "/", "//", "/usr/local/bin", "/root/.ssh", "/etc/ssh/onecc", "/home", "/home/", "/mnt", "/data/", "/lambda", "/lambda/nfs", "/database/x",
+    "/home/../etc", "/data/./x", "/data//x", "/home/ubuntu/.ssh", "/mnt/.x/y", "home/x", "x", "/DATA/x", "//home/x",
+])
+def test_places_that_the_api_cannot_choose(path):
+    with pytest.raises(AnsibleError, match="filesystems_mounts"):
+        file_system_mounts([], [attached(mount_point=path)])
+    declared = {"name": "data", "mount_point": "/opt/data"}
+    assert file_system_mounts([declared], [attached(mount_point=path)]) == [mount("/opt/data", "data")]
+    assert file_system_mounts([{"name": "data", "mount_point": "/opt/data"}], []) == [mount("/opt/data", "data")]
 
 
 def test_declared():

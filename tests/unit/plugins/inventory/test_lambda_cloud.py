@@ -18,10 +18,12 @@ import ansible_collections.onecc.cluster as collection
 import pytest
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.data import InventoryData
+from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible.plugins.loader import inventory_loader
 from ansible.template import Templar
+from ansible.vars.manager import VariableManager
 from ansible_collections.onecc.cluster.plugins.module_utils import _lambda_api as api
 
 NAME = "onecc.cluster.lambda_cloud"
@@ -120,14 +122,14 @@ def plain_environment(monkeypatch, tmp_path):
 def find(tmp_path):
     """Runs the plugin in this process: `find(Api(rows), "option: value")`."""
 
-    def run(fake, config="", now=1_000_000.0, cache=True, loader=None, extra=None):
+    def run(fake, config="", now=1_000_000.0, cache=True, loader=None, extra=None, inventory=None):
         path = tmp_path / "test.lambda_cloud.yml"
         path.write_text(f"plugin: {NAME}\n{config}\n")
         plugin = inventory_loader.get(NAME)
         plugin.display = screen = Screen()
         plugin._now = lambda: now
         plugin._make_client = functools.partial(api.Client, transport=fake, sleep=lambda seconds: None)
-        inventory = InventoryData()
+        inventory = inventory or InventoryData()
         assert plugin.verify_file(str(path))
         plugin.parse(inventory, loader or DataLoader(), str(path), cache)
         inventory.reconcile_inventory()
@@ -158,10 +160,13 @@ def test_a_cluster(find):
     assert found.group("onecc_head") == {f"us-east-2-1cc-head-{i}" for i in (1, 2, 3)}
     assert len(found.group("onecc_compute")) == 64
     assert found.group("onecc_generic_cpu") == set()
-    assert found.inventory.groups["onecc"].vars == {"ansible_user": "ubuntu", "ansible_python_interpreter": "/usr/bin/python3"}
-    assert found.inventory.groups["onecc_compute"].vars == {"ansible_ssh_timeout": 50}
+    assert found.inventory.groups["onecc"].vars == {"ansible_python_interpreter": "/usr/bin/python3"}
+    assert "ansible_ssh_timeout" not in found.hosts["us-east-2-1cc-head-1"]
     variables = {key: value for key, value in found.hosts["us-east-2-1cc-node-7"].items() if not key.startswith("inventory_")}
-    assert set(variables) == {"ansible_control_path", "ansible_host", "ansible_ssh_common_args", "onecc_instance"}
+    assert set(variables) == {
+        "ansible_control_path", "ansible_host", "ansible_ssh_common_args", "ansible_ssh_timeout", "ansible_user", "onecc_instance",
+    }
+    assert (variables["ansible_user"], variables["ansible_ssh_timeout"]) == ("ubuntu", 50)
     assert variables["ansible_host"] == "10.19.0.8"
     assert variables["onecc_instance"] == {
         "id": instance("us-east-2-1cc-node-7")["id"],
@@ -198,9 +203,9 @@ def test_options_of_the_connection(find, tmp_path):
     config = tmp_path / "ssh config"
     config.write_text("")
     found = find(Api(cluster(1)), f"ssh_user: admin\nssh_port: 2222\nssh_config_file: {config}\nssh_private_key_file: {config}")
-    assert found.inventory.groups["onecc"].vars["ansible_user"] == "admin"
-    assert found.inventory.groups["onecc"].vars["ansible_ssh_private_key_file"] == str(config)
     for variables in found.hosts.values():
+        assert variables["ansible_user"] == "admin"
+        assert variables["ansible_ssh_private_key_file"] == str(config)
         assert variables["ansible_port"] == 2222
         assert variables["ansible_ssh_common_args"].startswith(f"-F '{config}' -o HostKeyAlias=")
     assert "-p 2222 -l admin" in found.hosts["us-east-2-1cc-node-1"]["ansible_ssh_common_args"]
@@ -298,7 +303,8 @@ def test_statuses_that_are_not_wanted(find):
     assert all(name in warning for name in ("n-booting (booting)", "n-unhealthy (unhealthy)", "n-preempted (preempted)"))
     assert "n-terminating" not in warning and "n-terminating" in found.remarks[0]
     assert len(find(Api(rows), "statuses: [active, unhealthy]").hosts) == 5
-    away = found.inventory.groups["onecc"].vars["onecc_absent"]
+    away = found.hosts["us-east-2-1cc-node-1"]["onecc_absent"]
+    assert all(variables["onecc_absent"] is away for variables in found.hosts.values())
     assert sorted((item["name"], item["status"]) for item in away) == [
         ("n-booting", "booting"), ("n-preempted", "preempted"), ("n-unhealthy", "unhealthy"),
     ]
@@ -306,7 +312,90 @@ def test_statuses_that_are_not_wanted(find):
 
 
 def test_nobody_is_away(find):
-    assert "onecc_absent" not in find(Api(cluster(1))).inventory.groups["onecc"].vars
+    assert not any("onecc_absent" in variables for variables in find(Api(cluster(1))).hosts.values())
+
+
+@pytest.mark.parametrize("status", ["active", "booting", "unhealthy", "preempted"])
+def test_a_name_does_not_depend_on_the_health_of_another(find, status):
+    found = find(Api([instance("n", id="a" * 32), instance("n", id="b" * 32, status=status)]))
+    assert "n-aaaaaaaa" in found.hosts and "n" not in found.hosts
+    # One that is gone gives its name to its successor.
+    assert set(find(Api([instance("n", id="a" * 32), instance("n", id="b" * 32, status="terminating")])).hosts) == {"n"}
+
+
+class TestOtherSources:
+    """What belongs to one source, or is another thing in the inventory, stays so."""
+
+    def test_hosts_are_added_as_hosts(self, find):
+        inventory = InventoryData()
+        for group in ("training", "Vision"):
+            inventory.add_group(group)
+        inventory.add_host("payroll-db", group="training")
+        rows = [*cluster(1), instance("training", hostname="vision"), instance("Vision", hostname="trainer")]
+        found = find(Api(rows), "group_by: [region]", inventory=inventory)
+        assert found.group("onecc") == {*(row["name"] for row in cluster(1)), instance("training")["id"], "trainer"}
+        assert found.group("training") == {"payroll-db"} and not found.group("Vision")
+
+    @pytest.mark.parametrize("name", ["onecc_region_us_east_2", "mine", "127.0.0.1", "LocalHost", "::1"])
+    def test_names_of_own_groups_and_of_the_controller(self, find, name):
+        found = find(Api([instance(name, hostname="other")]), "group_by: [region]\ngroups: {mine: true}")
+        assert set(found.hosts) == {"other"} and found.inventory.localhost is None
+
+    def test_a_group_of_an_expression_is_no_host(self, find):
+        rows = [instance("team_vision"), instance("a"), instance("z")]
+        found = find(Api(rows), "strict: true\nkeyed_groups: [{key: onecc_instance.tags.team, prefix: team}]\ncompose: {x: '1'}")
+        assert set(found.hosts) == found.group("team_vision") == {"a", "z"}
+        assert found.inventory.groups["team_vision"].vars == {} and any("team_vision" in text for text in found.warnings)
+
+    def test_two_sources_with_two_users(self, find, tmp_path):
+        key = tmp_path / "keya"
+        key.write_text("")
+        away = instance("a-node-2", status="unhealthy")
+        first = find(Api([*cluster(1, "a"), away]), f"cluster_id: aa\nssh_user: alice\nssh_private_key_file: {key}")
+        both = find(Api(cluster(1, "b")), "cluster_id: bb\nssh_user: bob", inventory=first.inventory)
+        manager = VariableManager(loader=DataLoader(), inventory=InventoryManager(DataLoader(), sources=[]))
+        manager._inventory._inventory = both.inventory
+        effective = {name: manager.get_vars(host=both.inventory.hosts[name]) for name in ("a-node-1", "b-node-1")}
+        a, b = effective["a-node-1"], effective["b-node-1"]
+        assert (a["ansible_user"], a["ansible_ssh_private_key_file"]) == ("alice", str(key))
+        assert [item["name"] for item in a["onecc_absent"]] == ["a-node-2"]
+        assert b["ansible_user"] == "bob" and "onecc_absent" not in b and "ansible_ssh_private_key_file" not in b
+        assert "-l alice" in a["ansible_ssh_common_args"] and "-l bob" in b["ansible_ssh_common_args"]
+
+
+def test_addresses_of_this_machine(find, monkeypatch):
+    rows = [*cluster(1), instance("x", private_ip="127.0.0.1"), instance("y", private_ip="169.254.169.254")]
+    found = find(Api(rows))
+    assert not {"x", "y"} & set(found.hosts) and "`private_ip`" in found.warnings[0]
+    monkeypatch.setenv("LAMBDA_API_URL", "http://127.0.0.1:1")
+    assert "x" in find(Api(rows)).hosts
+
+
+@pytest.mark.parametrize("key", ["x{{y}}", "{{ lookup('pipe', 'touch OWNED') }}x", "{% x", "x{#y"])
+def test_a_key_of_the_environment_is_no_template(find, monkeypatch, key, tmp_path):
+    monkeypatch.setenv("LAMBDA_API_KEY", key.replace(" ", ""))
+    fake = Api(cluster(1))
+    assert find(fake).hosts
+
+
+def test_a_key_that_cannot_be_templated_is_not_shown(find):
+    with pytest.raises(AnsibleParserError, match="`api_key`") as error:
+        find(Api(), "api_key: 'secret-x{{ y'")
+    shown = [error.value]
+    while shown[-1].__cause__ is not None:
+        shown.append(shown[-1].__cause__)
+    assert not any("secret-x" in f"{said}" for said in shown)
+
+
+def test_pages(find):
+    rows = cluster(4)
+
+    def paged(request):
+        second = "page_token=t" in request.url
+        body = {"data": rows[3:] if second else rows[:3], "page_token": None if second else "t"}
+        return api.Response(200, {}, json.dumps(body).encode())
+
+    assert len(find(paged).hosts) == 7
 
 
 def test_groups_on_request(find):
@@ -386,7 +475,7 @@ keyed_groups:
 
     def test_what_the_user_wrote_is_a_template(self, find):
         found = find(Api(cluster(1)), "strict: true\nssh_user: \"{{ 'ub' ~ 'untu' }}\"\ncompose: {x: onecc_instance.gpus * 2}")
-        assert found.inventory.groups["onecc"].vars["ansible_user"] == "ubuntu"
+        assert found.hosts["us-east-2-1cc-node-1"]["ansible_user"] == "ubuntu"
         assert found.hosts["us-east-2-1cc-node-1"]["x"] == 16
 
     def test_jinja_stays_away_unless_asked_for(self, find, monkeypatch):

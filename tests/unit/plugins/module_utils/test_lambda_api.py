@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -182,9 +185,88 @@ def test_a_refused_key_is_not_tried_again(status):
     assert f"GET {INSTANCES} answered {status}: global/invalid-api-key: API key was invalid. Check it." in str(error.value)
 
 
-def test_a_wall_in_front_of_the_api_is_a_refusal_too():
-    with pytest.raises(api.AuthError, match="an HTML page .* LAMBDA_API_URL"):
-        Script(answer(403, body=b"<!DOCTYPE html><title>Just a moment</title>")).client().instances()
+HTML = b"<!DOCTYPE html><title>Just a moment</title>"
+
+
+@pytest.mark.parametrize("body", [HTML, b"", b"error code: 1010", b'{"message": "Forbidden"}', b'{"error": "blocked"}', b'{"error": {}}', b"[]"])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 407])
+def test_what_stands_in_front_of_the_api_is_not_the_api(status, body):
+    with pytest.raises(api.UnexpectedAnswer) as error:
+        Script(answer(status, body=body)).client().instances()
+    assert error.value.status == status and api.KEYS_PAGE not in str(error.value)
+
+
+class TestPages:
+    def pages(self, *found, **options):
+        script = Script(*(answer(body=json.dumps(page).encode()) for page in found))
+        return script, script.client(**options)
+
+    def page(self, ids, token=None):
+        return {"data": [{"id": f"{i}"} for i in ids], "page_token": token}
+
+    def test_all_are_read_in_their_order(self):
+        script, client = self.pages(self.page([3, 1], "a&b=/"), self.page([], "c"), self.page([2], ""))
+        assert [row["id"] for row in client.instances("x")] == ["3", "1", "2"]
+        assert [request.url.partition("?")[2] for request in script.requests] == [
+            "cluster_id=x", "cluster_id=x&page_token=a%26b%3D%2F", "cluster_id=x&page_token=c",
+        ]
+
+    def test_file_systems_come_in_pages_too(self):
+        _script, client = self.pages(self.page([1], "a"), self.page([2]))
+        assert len(client.file_systems()) == 2
+
+    @pytest.mark.parametrize("tokens", [["a", "a"], ["a", "b", "a"]])
+    def test_tokens_that_go_round(self, tokens):
+        script, client = self.pages(*(self.page([i], token) for i, token in enumerate(tokens)), self.page([9]))
+        with pytest.raises(api.UnexpectedAnswer, match="page_token"):
+            client.instances()
+        assert len(script.requests) == len(tokens)
+
+    @pytest.mark.parametrize("token", [1, True, {}, ["a"], "x" * (api.TOKEN_CAP + 1)])
+    def test_tokens_that_are_none(self, token):
+        with pytest.raises(api.UnexpectedAnswer, match="page_token"):
+            self.pages(self.page([1], token), self.page([2]))[1].instances()
+
+    def test_pages_without_an_end(self):
+        script, client = self.pages(*(self.page([i], f"{i}") for i in range(100)), timeout=20)
+        with pytest.raises(api.Unavailable, match="api_timeout"):
+            client.instances()
+        assert script.time - 1000 <= 20 + api.REQUEST_INTERVAL
+
+    @pytest.mark.parametrize("failure", [
+        refusal(404, "global/object-does-not-exist"), refusal(401, "global/invalid-api-key"), answer(403, body=HTML),
+        answer(body=b'{"data": null}'), answer(body=b'{"data": [{"id": "2"}'), answer(body=b'{"error": {"code": "x"}}'),
+    ])
+    def test_a_page_that_fails_fails_all(self, failure):
+        script = Script(answer(body=json.dumps(self.page([1], "a")).encode()), failure)
+        with pytest.raises(api.ApiError):
+            script.client().instances()
+
+    def test_a_page_that_fails_for_now_is_tried_again(self):
+        script = Script(answer(body=json.dumps(self.page([1], "a")).encode()), refusal(500, "x"), answer(data=[{"id": "2"}]))
+        assert len(script.client().instances()) == 2
+
+    def test_a_list_that_moved_on_is_read_again(self):
+        moved, whole = (self.page([1, 2], "a"), self.page([2, 3])), (self.page([1, 2], "b"), self.page([3]))
+        assert [row["id"] for row in self.pages(*moved, *whole)[1].instances()] == ["1", "2", "3"]
+        with pytest.raises(api.Unavailable, match="changed while"):
+            self.pages(*moved * api.READINGS)[1].instances()
+
+    def test_twice_on_one_page_is_for_the_reader_to_judge(self):
+        assert len(self.pages(self.page([1, 1], "a"), self.page([2]))[1].instances()) == 3
+
+    def test_as_many_as_there_can_be(self, monkeypatch):
+        monkeypatch.setattr(api, "ROWS_CAP", 3)
+        with pytest.raises(api.UnexpectedAnswer, match="more than 3"):
+            self.pages(self.page([1, 2], "a"), self.page([3, 4]))[1].instances()
+
+    def test_the_cap_is_for_all_pages_together(self, monkeypatch):
+        monkeypatch.setattr(api, "ANSWER_CAP", 100)
+        long = self.page([10**40], "a")
+        script, client = self.pages(long, self.page([10**41]))
+        with pytest.raises(api.UnexpectedAnswer, match="no end"):
+            client.instances()
+        assert [request.cap for request in script.requests] == [100, 100 - len(json.dumps(long))]
 
 
 @pytest.mark.parametrize(
@@ -300,6 +382,54 @@ def test_an_answer_that_breaks_off():
     with Server({"/api/v1/instances": (200, {"Content-Length": "100"}, b'{"data')}) as server:
         with pytest.raises(api.Unavailable, match="broke off|no answer"):
             api.Client(server.url, KEY, timeout=1, sleep=lambda seconds: None).instances()
+
+
+class Drip:
+    """Sends an octet now and then, for ever."""
+
+    def __init__(self, start, drop):
+        self.start, self.drop = start, drop
+        self.over = threading.Event()
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+
+    def __enter__(self):
+        threading.Thread(target=self.serve, daemon=True).start()
+        return self
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            connection, _address = self.socket.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(self.start)
+                while not self.over.wait(0.05):
+                    connection.sendall(self.drop)
+
+    def __exit__(self, *exc):
+        self.over.set()
+        self.socket.close()
+
+
+@pytest.mark.parametrize(("start", "drop"), [
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"{"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    (b"", b"H"),
+    (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    (b"HTTP/1.1 403 No\r\nContent-Length: 1000000\r\n\r\n", b"<"),
+])
+def test_a_slow_answer_ends_with_the_time_for_the_call(start, drop):
+    began = time.monotonic()
+    with Drip(start, drop) as server, pytest.raises(api.Unavailable, match="timed out|not complete"):
+        api.Client(server.url, KEY, timeout=0.3).instances()
+    assert time.monotonic() - began < 1.5
+
+
+def test_no_more_is_read_than_there_can_be():
+    with Drip(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 500) as server:
+        request = api.Request("GET", server.url, {}, 5, cap=1000)
+        assert len(api.http_transport(request).body) == 1001
 
 
 def test_nobody_there():

@@ -157,6 +157,37 @@ def test_no_cache_breaks_anything(entry):
     discovery.nodes_from_cache([entry, {**node(), "tags": entry}, {**node(), "file_systems": entry}], discovery.Notes())
 
 
+NO_NODE = ["0.0.0.0", "0.0.0.1", "127.0.0.1", "127.9.9.9", "::1", "::", "::ffff:127.0.0.1", "::127.0.0.1", "169.254.169.254", "fe80::1", "fe80::1%eth0",
+           "::ffff:169.254.169.254", "240.0.0.1", "255.255.255.255", "::ffff:255.255.255.255", "224.0.0.1", "ff02::1", "010.0.0.1", "10.1", "1", "a", ""]
+
+
+@pytest.mark.parametrize("text", NO_NODE)
+def test_addresses_that_are_no_nodes(text):
+    assert discovery.plain_address(text) is None
+    found, notes = nodes_of(row(private_ip=text))
+    assert not text or not found and "`private_ip`" in notes.warnings[0]
+
+
+@pytest.mark.parametrize(("text", "plain"), [
+    ("10.0.0.1", "10.0.0.1"), ("::ffff:10.0.0.1", "10.0.0.1"), ("203.0.113.9", "203.0.113.9"), ("2001:DB8::1", "2001:db8::1"), ("fd00::1", "fd00::1"),
+    ("100.64.0.1", "100.64.0.1"),
+])
+def test_addresses_of_nodes(text, plain):
+    assert discovery.plain_address(text) == plain
+
+
+def test_a_local_api_may_have_local_nodes():
+    assert [text for text in NO_NODE if discovery.plain_address(text, local=True)] == ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"]
+    (found,) = discovery.nodes_from_rows([row(ip="127.0.0.5")], [], discovery.Notes(), local=True)
+    assert discovery.nodes_from_cache([found], discovery.Notes(), local=True) == [found]
+    assert discovery.nodes_from_cache([found], discovery.Notes()) == []
+
+
+@pytest.mark.parametrize("identifier", ["localhost", "LOCALHOST", "all", "onecc", "ungrouped"])
+def test_an_id_is_the_last_name_and_must_be_one(identifier):
+    assert nodes_of(row(id=identifier))[0] == []
+
+
 def test_half_a_surrogate_pair_is_replaced():
     assert discovery.node_from_row(row(name="a\ud800"), [])["name"] == "a?"
 
@@ -250,7 +281,8 @@ class TestNames:
     @pytest.mark.parametrize(
         "name",
         ["My Instance", "-oProxyCommand=x", "a\nb", "a\n", "{{ 1 }}", "$(id)", "a/b", "", ".", "a..b", "a-", "\u00e4", "x" * 64,
-         "localhost", "all", "ungrouped", "onecc", "onecc_head", "a,b", "a:b", "a[1:3]", "!a", "a&b", "*"],
+         "localhost", "all", "ungrouped", "onecc", "onecc_head", "ALL", "LocalHost", "localhost.localdomain", "x.localhost", "ip6-loopback",
+         "127.0.0.1", "::1", "10.0.0.1", "127.1", "1", "0x7f000001", "2130706433", "017700000001", "a,b", "a:b", "a[1:3]", "!a", "a&b", "*"],
     )
     def test_what_is_no_host_name_is_none(self, name):
         notes = discovery.Notes()
@@ -258,7 +290,7 @@ class TestNames:
         assert used == "node-1"
         assert not name or len(notes.warnings) == 1 and notes.warnings[0].isprintable()
 
-    @pytest.mark.parametrize("name", ["node-1", "a", "A.b-c_d.example", "10-0-8-196.cloud.lambdalabs.com", "1"])
+    @pytest.mark.parametrize("name", ["node-1", "a", "A.b-c_d.example", "10-0-8-196.cloud.lambdalabs.com", "node-127.0.0.1"])
     def test_what_is_one_is_one(self, name):
         assert discovery.is_host_name(name)
 
@@ -278,6 +310,21 @@ class TestNames:
             assert {name for name, _node in pairs} == expected
             assert all(name == "m" or name[2:] == owner["id"][:8] for name, owner in pairs)
         assert len(notes.warnings) == 5 and "n" in notes.warnings[0]
+
+    def test_names_of_groups_and_ids_of_others_are_taken(self):
+        entries = [node(id="a" * 32, name="Training", hostname=None), node(id="b" * 32, name="a" * 32, hostname="B")]
+        pairs = discovery.named(entries, self.SOURCES, discovery.Notes(), {"training"})
+        assert [(name, owner["id"][0]) for name, owner in pairs] == [("a" * 32, "a"), ("B", "b")]
+
+    def test_names_that_differ_in_case_alone_are_shared(self):
+        entries = [node(id="a" * 32, name="head-1"), node(id="b" * 32, name="HEAD-1")]
+        notes = discovery.Notes()
+        assert {name for name, _node in discovery.named(entries, self.SOURCES, notes)} == {"head-1-aaaaaaaa", "HEAD-1-bbbbbbbb"}
+        assert len(notes.warnings) == 1
+
+    def test_a_name_too_long_to_have_a_part_of_the_id_appended(self):
+        entries = [node(id=letter * 32, name="n" * 60) for letter in "ab"]
+        assert {name for name, _node in discovery.named(entries, self.SOURCES, discovery.Notes())} == {"a" * 32, "b" * 32}
 
     def test_names_stay_distinct_even_then(self):
         twins = [node(id="a" * 8 + letter * 24, name="n") for letter in "bc"]

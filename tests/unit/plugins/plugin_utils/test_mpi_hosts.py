@@ -7,6 +7,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from ansible.errors import AnsibleError
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _mpi_hosts
 
 
@@ -25,7 +26,9 @@ def test_compute_nodes_in_the_order_of_names():
     inventory = SimpleNamespace(get_host=hosts.get)
     variables = {
         "hostvars": SimpleNamespace(_inventory=inventory),
-        "groups": {"onecc": list(hosts), "onecc_compute": ["node-10", "node-9", "gone", "a b"]},
+        "groups": {"onecc": list(hosts), "onecc_compute": ["node-10", "node-9", "a b"]},
     }
     assert _mpi_hosts.text(variables) == "node-9 slots=8\nnode-10 slots=8\n"
-    assert _mpi_hosts.text({}) == ""
+    with pytest.raises(AnsibleError, match="version of ansible-core"):
+        _mpi_hosts.text({"groups": {"onecc_compute": ["a"]}})
+    assert _mpi_hosts.text({"groups": {"onecc": ["a"]}}) == ""
