@@ -10,10 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
-from ansible_collections.onecc.cluster.plugins.plugin_utils import _declaration, _payload
-
-display = Display()
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _answers, _declaration, _payload
 
 ARGUMENTS = {
     "roles": {"type": "list", "elements": "str"},
@@ -66,6 +63,7 @@ class ActionModule(ActionBase):
         """The roles that `onecc_roles` chooses. Read here, and not by a template in each play, which each host would compile."""
         if "onecc_roles" not in variables:
             return list(_declaration.DEFAULT_ROLES)
+        _declaration.see_no_facts(["onecc_roles"], variables, "drift")
         spec = {"onecc_roles": {"type": "list", "elements": "str", "required": True}}
         given = {"onecc_roles": self._templar.template(variables["onecc_roles"])}
         return _declaration.validate(spec, given, "drift")["onecc_roles"]
@@ -93,17 +91,23 @@ class ActionModule(ActionBase):
             if NOT_ROOT.search(error.message):
                 return None, [self.not_root(error.message)]
             raise
-        found, problems = _payload.answer(done["stdout"]), _payload.problems(done["stdout"]) or []
+        try:
+            found, problems = _payload.answer(done["stdout"], states), _payload.problems(done["stdout"]) or []
+        except _answers.NotAnAnswer as error:
+            raise AnsibleError(
+                f"The node did not answer as its checker does: {error}. Nothing of it was believed. See on the node who answers in its place, "
+                "or run again."
+            ) from None
         if found is not None or problems:
             return found, problems
-        said = (done["stderr"] or done["stdout"]).strip() or "nothing"
+        said = (done["stderr"] or done["stdout"])[: _answers.TEXT]
         if self._connection.become and NOT_ROOT.search(said):
             return None, [self.not_root(said)]
-        raise AnsibleError(f"The check did not run on the node (exit status {done['rc']}). It said: {said}")
+        raise AnsibleError(f"The check did not run on the node (exit status {done['rc']}). It said: {_answers.said(said)}")
 
     def not_root(self, said: str) -> dict[str, Any]:
         """The problem of a node on which the user does not become root, with the line that says so."""
-        line = next((line.strip() for line in said.splitlines() if NOT_ROOT.search(line)), said)
+        line = _answers.said(next((line for line in said.splitlines() if NOT_ROOT.search(line)), said))
         user = self._get_remote_user() or "that logs in"
         message = (
             f"the user {user} has no root rights there ({line}). On Managed Slurm and Managed Kubernetes clusters users have "

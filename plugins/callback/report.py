@@ -11,12 +11,13 @@ short_description: Says at the end which nodes are in their declared state
 version_added: 0.1.0
 description:
   - Prints a table at the end of a playbook that uses M(onecc.cluster.drift), a line a node, with what differs below it.
-  - Writes the same as JSON where a file is named.
-  - "The JSON is C({schema, playbook, hosts}); each host has a C(status): V(in_state), V(converged) (it differed and no longer
+  - Writes the same as JSON where a file is named. Where that cannot be written, the run ends with status 1.
+  - "The JSON is C({schema, playbook, message, hosts}). Where no node was looked at, C(hosts) is empty and C(message) says why; the exit
+    status is not 0 then. Each host has a C(status): V(in_state), V(converged) (it differed and no longer
     does), V(drift), V(failed) or V(unreachable); C(drift), what differs now; C(mended), what differed before and no longer
     does; C(message), the error of a node that failed or was not reached; C(preflight), what stands in the way of a change
     (O(onecc.cluster.drift#module:preflight)); and C(notes), what the playbook says of the node besides, a list of lines."
-  - A playbook says something of a node by the fact C(onecc_report_notes), a list of lines. The last one that it sets is reported.
+  - A playbook says something of a node by the fact C(onecc_report_notes), a list of lines or one of them. The last one that it sets is reported.
 requirements:
   - Enabled in the configuration, C(callbacks_enabled = onecc.cluster.report).
 options:
@@ -34,13 +35,17 @@ author:
 """
 
 import json
-import os
 import pathlib
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _answers
 
 SCHEMA = 1
+PLAYBOOKS = pathlib.Path(__file__).resolve().parents[2] / "playbooks"
+COMPARING = ("site", "update", "verify")
+NOBODY = 4
+"""Exit status of a run that reached no node, as ansible-playbook has it for one that was not reached."""
 WORDS = {
     "in_state": "in state",
     "converged": "brought to state",
@@ -65,14 +70,17 @@ class Seen:
     def compared(self, roles: list[str], drift: list[dict]) -> None:
         """Takes note of a comparison. It may be one of some roles only."""
         for role in roles:
-            self.now[role] = [item for item in drift if item["role"] == role]
+            self.now[role] = []
+        for item in drift:
+            self.now[item["role"]].append(item)
+        for role in roles:
             self.before.setdefault(role, self.now[role])
 
 
 def host_report(seen: Seen) -> dict[str, Any]:
     """The entry of one node, as the documentation of this plugin describes it."""
     drift = [item for items in seen.now.values() for item in items]
-    left = [(item["role"], item["kind"], item["name"], item["field"]) for item in drift]
+    left = {(item["role"], item["kind"], item["name"], item["field"]) for item in drift}
     before = [item for items in seen.before.values() for item in items]
     mended = [item for item in before if (item["role"], item["kind"], item["name"], item["field"]) not in left]
     if seen.unreachable:
@@ -90,14 +98,33 @@ def host_report(seen: Seen) -> dict[str, Any]:
 
 def lines(name: str, width: int, entry: dict[str, Any]) -> list[str]:
     """A node's part of the table: its status, and below it notes, what stands in the way, what was mended (+) and what differs (-)."""
-    rows = [f"{name:{width}}  {WORDS[entry['status']]}"]
-    rows += [f"{'':{width}}    ! {note}" for note in entry["notes"]]
+    said = [("!", note) for note in entry["notes"]]
     # The message of a node that was not compared lists its problems already.
-    rows += [f"{'':{width}}    ! {item['message']}" for item in entry["preflight"] if not entry["message"]]
-    rows += [f"{'':{width}}    + {item['role']}: {item['message']}" for item in entry["mended"]]
-    rows += [f"{'':{width}}    - {item['role']}: {item['message']}" for item in entry["drift"]]
-    rows += [f"{'':{width}}    ! {line}" for line in entry["message"].splitlines()]
-    return rows
+    said += [("!", item["message"]) for item in entry["preflight"] if not entry["message"]]
+    said += [("+", f"{item['role']}: {item['message']}") for item in entry["mended"]]
+    said += [("-", f"{item['role']}: {item['message']}") for item in entry["drift"]]
+    said += [("!", line) for line in entry["message"].splitlines()]
+    # Notes and errors of other tasks come from nodes too.
+    rows = [f"{'':{width}}    {mark} {_answers.printable(text)}" for mark, text in said]
+    return [f"{name:{width}}  {WORDS[entry['status']]}", *rows]
+
+
+def shown(name: str, node: Seen) -> dict[str, Any]:
+    """The entry of one node; that of a node that failed where what it said cannot be shown, which costs the others nothing."""
+    try:
+        entry = host_report(node)
+        json.dumps(lines(name, len(name), entry)).encode()
+        json.dumps(entry).encode()
+    except Exception as error:  # what it is depends on who wrote the answer
+        broken = Seen()
+        broken.error = f"what this node said cannot be shown ({type(error).__name__}); see the output of the tasks above"
+        return host_report(broken)
+    return entry
+
+
+def noted(notes: Any) -> list[str]:
+    """What a playbook says of a node, a line each. A text is one line, and not a list of letters."""
+    return [str(note) for note in notes] if isinstance(notes, (list, tuple)) else [str(notes)]
 
 
 def error_of(result: dict[str, Any]) -> str:
@@ -117,10 +144,12 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self.playbook = ""
+        self.compares = False
         self.seen: dict[str, Seen] = {}
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        self.playbook = os.path.basename(playbook._file_name)
+        path = pathlib.Path(playbook._file_name).resolve()
+        self.playbook, self.compares = path.name, path.parent == PLAYBOOKS and path.stem in COMPARING
         if path := self.get_option("path"):
             pathlib.Path(path).unlink(missing_ok=True)  # else a run without hosts would leave the report of an earlier one
 
@@ -128,7 +157,7 @@ class CallbackModule(CallbackBase):
         self.compared(result)
         notes = result.result.get("ansible_facts", {}).get("onecc_report_notes")
         if notes is not None:
-            self.node(result).notes = [str(note) for note in notes]
+            self.node(result).notes = noted(notes)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         if self.compared(result):
@@ -161,8 +190,18 @@ class CallbackModule(CallbackBase):
             if not (name in stats.failures or name in stats.dark):
                 node.error, node.unreachable = "", False  # a block rescued it, or the play ignored it
         report = {
-            name: host_report(node) for name, node in sorted(self.seen.items()) if node.now or node.error or node.unreachable
+            name: shown(name, node) for name, node in sorted(self.seen.items()) if node.now or node.error or node.unreachable
         }
+        message = ""
+        if set(report) == {"localhost"} and not self.seen["localhost"].now:
+            message = report.pop("localhost")["message"]  # of nodes.yml: there was no node
+        elif not report and self.compares:
+            message = "No node was looked at: --limit left none of the group onecc."
+            self._display.error(message)
+        if report or message:
+            self.write(report, message)
+        if message and not self.seen:
+            raise SystemExit(NOBODY)
         if not report:
             return
         width = max(map(len, report))
@@ -170,7 +209,16 @@ class CallbackModule(CallbackBase):
         for name, entry in report.items():
             for row in lines(name, width, entry):
                 self._display.display(row, color=COLOURS[entry["status"]])
+
+    def write(self, report: dict[str, Any], message: str) -> None:
+        """Writes the report where a file is named; ends the run with status 1 where that cannot be, since a program waits for it."""
         path = self.get_option("path")
-        if path:
-            content = {"schema": SCHEMA, "playbook": self.playbook, "hosts": report}
+        if not path:
+            return
+        content = {"schema": SCHEMA, "playbook": self.playbook, "message": message, "hosts": report}
+        try:
             pathlib.Path(path).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            self._display.error(f"The report cannot be written to {path}: {error.strerror}. Give another file in ONECC_REPORT.")
+            # Ansible takes an error of a callback for a warning, and has settled on its exit status already.
+            raise SystemExit(1) from None

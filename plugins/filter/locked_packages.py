@@ -50,8 +50,20 @@ import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.onecc.cluster.plugins.module_utils._node import package_locks
 
+
 # libyaml's where it is there: several times as fast, and each host of a run reads the lock.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Refuses a mapping that has a key twice, of which YAML would keep the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _value in node.value]
+        if twice := [key for number, key in enumerate(keys) if key in keys[:number]]:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} is there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+# Mappings are constructed in two steps there, past the method above.
+_Loader.add_constructor("tag:yaml.org,2002:map", lambda loader, node: loader.construct_mapping(node, deep=True))
 
 
 def locked_packages(text: str, declared: list[dict[str, Any]] | None = None, hold: bool = True) -> list[dict[str, Any]]:
@@ -78,7 +90,9 @@ def _parsed(text: str) -> dict[str, Any]:
     for item in lock["packages"]:
         if not isinstance(item, dict) or not all(isinstance(item.get(field), str) for field in ("name", "version")):
             raise AnsibleFilterError(f"The package lock has {str(item)[:120]!r} among its packages; each has a name and a version as text.")
-    return {"packages": lock["packages"], "kernel": lock.get("kernel")}
+    if not isinstance(kernel := lock.get("kernel"), (str, type(None))):
+        raise AnsibleFilterError(f"The package lock has the kernel {kernel!r}, which is not a text; put it in quotes.")
+    return {"packages": lock["packages"], "kernel": kernel}
 
 
 class FilterModule:

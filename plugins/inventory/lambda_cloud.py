@@ -19,6 +19,7 @@ description:
     C(role) (V(head), V(compute) or V(generic_cpu)), C(region), C(instance_type), C(gpus), C(status), C(ip),
     C(private_ip), C(file_systems) (a list of C(id), C(name), C(mount_point)) and C(tags) (a dictionary). What the API
     does not say is null. The other variables are Ansible's own for the connection.
+  - Where it gives no node, the variable C(onecc_no_nodes) of all hosts says why. The playbooks of this collection then end with it.
   - Nodes that are left out for their status and may come back are in the variable C(onecc_absent) of each host of the same
     source, a list of C(name), C(hostname), C(ip), C(private_ip) and C(status), so that the others can keep their names.
   - User, private key and way of a connection are variables of the hosts, so that those of several sources do not mix. Variables
@@ -301,14 +302,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
-        self._read_options(path)
         notes = discovery.Notes()
         try:
+            self._read_options(path)
             hosts, absent, secrets = self._find_hosts(cache, notes)
             routes = ssh_route.routes(hosts, self.get_option("connection"), notes)
             self._populate([host for host in hosts if host.name in routes], routes, secrets, absent)
-        except api.ApiError as error:
-            raise AnsibleParserError(f"Lambda Cloud API: {error}") from None
+        except (api.ApiError, AnsibleParserError) as error:
+            said = error if isinstance(error, AnsibleParserError) else AnsibleParserError(f"Lambda Cloud API: {error}")
+            self._no_nodes(said.message)
+            raise said from None
         finally:
             for warning in notes.warnings:
                 self.display.warning(warning)
@@ -413,9 +416,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             if node["status"] not in statuses
         ]
         if not discovery.with_status(chosen, statuses, notes):
-            notes.warnings.append(f"No node to list: the API knows {len(nodes)} in all, none of which is as the options ask.")
+            cluster = self.get_option("cluster_id")
+            of = f" with the cluster id {discovery.quoted(cluster)}" if cluster else ""
+            said = f"No node to list: the API knows {len(nodes)}{of} in all, none of which is as the options ask."
+            self._no_nodes(said)
+            notes.warnings.append(said)
         pairs = [(name, node) for name, node in pairs if node["status"] in statuses]
         return discovery.with_roles(pairs, overrides, bool(self.get_option("cluster_id")), notes), absent, secrets
+
+    def _no_nodes(self, why: str) -> None:
+        """For playbooks of no node, which would end well without having looked at one."""
+        self.inventory.set_variable("all", "onecc_no_nodes", why)
 
     def _group_names(self, nodes: list[discovery.Node]) -> set[str]:
         """Groups that there are by now, of other sources too, and those that will be made here by their names."""

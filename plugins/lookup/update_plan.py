@@ -51,9 +51,11 @@ class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
         self.set_options(var_options=variables, direct=kwargs)
         known = variables or {}
-        given = {name: self._templar.template(known[name]) for name in known if name.startswith(_update.PREFIX)}
+        ours = [name for name in known if name.startswith(_update.PREFIX)]
+        given = {name: self._templar.template(known[name]) for name in ours}
         differing = self.get_option("differing")
         try:
+            _declaration.see_no_facts(ours, known, "update")
             settings = _update.settings(given, known["ansible_play_hosts_all"])
             if differing:
                 self.see_canaries(settings["canary"], differing, known["hostvars"])

@@ -12,10 +12,11 @@ import functools
 import hashlib
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jinja2
+from ansible import constants as C
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
@@ -159,11 +160,25 @@ _LOADED.update(
 )
 
 
+def see_no_facts(names: Iterable[str], variables: Mapping[str, Any], where: str) -> None:
+    """Refuses settings that a node's facts would make: what a node says sets nothing for it, let alone for others.
+
+    Facts that are set by a task (`set_fact`) are not among them.
+    """
+    facts = variables.get("ansible_facts") or {}
+    if C.INJECT_FACTS_AS_VARS and (found := sorted(name for name in names if name in facts)):
+        raise DeclarationError(
+            f"{where}: {', '.join(found)} is a fact that the node gave of itself, and would be taken for your setting. Keep facts apart: "
+            "inject_facts_as_vars = False in the section [defaults] of ansible.cfg, or ANSIBLE_INJECT_FACT_VARS=False"
+        )
+
+
 def role_state(role: str, templar: Templar, loader: Any, variables: dict[str, Any]) -> dict[str, list[dict]]:
     """The declared state of a role for the host whose variables are given."""
     folder = role_folder(role)
     variables = {**(load(loader, folder / "defaults" / "main.yml") or {}), **variables}
     spec = load(loader, folder / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
+    see_no_facts(spec, variables, f"role {folder.name}")
     own = templar.copy_with_new_env(available_variables=variables)
     given = {name: own.template(variables[name]) for name in spec if name in variables}
     validated = validate(spec, {name: value for name, value in given.items() if value is not None}, f"role {folder.name}")

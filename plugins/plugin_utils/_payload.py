@@ -15,9 +15,11 @@ import itertools
 import json
 import pathlib
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node import loader, probe
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _answers
 
 NODE = probe.__name__.rpartition(".")[0]
 SOURCES = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "_node"
@@ -78,19 +80,23 @@ def wanted(stdout: str) -> bool:
     return loader.WANTED in stdout
 
 
-def answer(stdout: str) -> dict[str, list[dict]] | None:
-    """The differences by role, out of what was printed; None where it did not get that far."""
-    return _after(probe.MARK, stdout)
+def answer(stdout: str, roles: Iterable[str]) -> dict[str, list[dict]] | None:
+    """The differences by role, out of what was printed; None where it did not get that far. Raises NotAnAnswer."""
+    raw = _after(probe.MARK, stdout)
+    return None if raw is None else _answers.differences(raw, list(roles))
 
 
 def problems(stdout: str) -> list[dict] | None:
     """What the preflight found, in the same way."""
-    return _after(probe.PREFLIGHT_MARK, stdout)
+    raw = _after(probe.PREFLIGHT_MARK, stdout)
+    return None if raw is None else _answers.problems(raw)
 
 
 def _after(mark: str, stdout: str) -> Any:
+    if len(stdout) > _answers.BYTES:
+        raise _answers.NotAnAnswer(f"it has {len(stdout)} characters, and none has more than {_answers.BYTES}")
     _noise, found, rest = stdout.partition(mark)
     try:
         return json.JSONDecoder().raw_decode(rest)[0] if found else None
-    except ValueError:
-        return None  # the connection broke in the middle of it
+    except (ValueError, RecursionError):
+        return None  # the connection broke in the middle of it, or it is no JSON that one could read

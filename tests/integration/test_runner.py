@@ -61,7 +61,8 @@ def test_drift_is_data_and_site_mends_it(lab: Lab, run: Callable, tmp_path: Path
     assert f"{NODE} [] []" in done.stdout
 
     told = Told()
-    rc, status, hosts = run("site", on_drift=told)
+    rc, status, said = run("site", on_drift=told)
+    hosts = said["hosts"]
     assert (rc, status) == (0, "successful")
     # Before, by the role that applies, and after.
     assert told.drift == {HEAD: [DIFFERS, DIFFERS, set()], OTHER_HEAD: [set()], NODE: [set()], OTHER_NODE: [set()]}
@@ -75,7 +76,7 @@ def test_cancelled_run_is_taken_up(lab: Lab, run: Callable) -> None:
     def on_drift(_host: str, drift: list[dict], _preflight: list[dict]) -> None:
         seen.drift = seen.drift or bool(drift)
 
-    rc, status, hosts = run("site", on_drift=on_drift, cancelled=lambda: seen.drift)
-    assert (rc, status, hosts) == (254, "canceled", {})
+    rc, status, said = run("site", on_drift=on_drift, cancelled=lambda: seen.drift)
+    assert (rc, status, said["hosts"]) == (254, "canceled", {})
     done = lab.site()
     assert done.rc == 0, done.output

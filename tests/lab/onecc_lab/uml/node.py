@@ -74,7 +74,7 @@ def arguments(hardware: Hardware, pid_file: Path, ends: Sequence[int]) -> list[s
 
 def _pair() -> tuple[socket.socket, socket.socket]:
     """Two connected sockets for packets. Of the kind that QEMU's `dgram` takes by descriptor."""
-    one, two = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    one, two = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _end in range(2))
     for end in (one, two):
         end.bind(("127.0.0.1", 0))
         end.set_inheritable(True)

@@ -253,16 +253,17 @@ def test_without_become_nobody_asked_for_root():
 
 def test_one_round_trip_with_the_preflight(monkeypatch):
     monkeypatch.setattr(action.time, "time", lambda: 1234.5)
-    stdout = f'{probe.PREFLIGHT_MARK}[{{"field": "clock"}}]\n{probe.MARK}{{"a": []}}\n'
+    stdout = f'{probe.PREFLIGHT_MARK}[{{"field": "clock", "message": "late"}}]\n{probe.MARK}{{"a": []}}\n'
     made, asked = module(SimpleNamespace(has_pipelining=True), {"rc": 0, "stdout": stdout, "stderr": ""})
-    assert made.ask({"a": {}}, {}, preflight=True) == ({"a": []}, [{"field": "clock"}])
+    assert made.ask({"a": {}}, {}, preflight=True) == ({"a": []}, [{"field": "clock", "message": "late"}])
     (_command, sent), = asked
     assert sent == _payload.request({"a": {}}, 1234.5)
 
 
 def test_an_older_python_is_a_problem_without_a_comparison():
-    made, _asked = module(SimpleNamespace(has_pipelining=True), {"rc": 1, "stdout": f'{probe.PREFLIGHT_MARK}[{{"field": "python"}}]\n', "stderr": ""})
-    assert made.ask({"a": {}}, {}, preflight=True) == (None, [{"field": "python"}])
+    stdout = f'{probe.PREFLIGHT_MARK}[{{"field": "python", "message": "old"}}]\n'
+    made, _asked = module(SimpleNamespace(has_pipelining=True), {"rc": 1, "stdout": stdout, "stderr": ""})
+    assert made.ask({"a": {}}, {}, preflight=True) == (None, [{"field": "python", "message": "old"}])
 
 
 PROBLEMS = [{"field": "clock", "message": "the clock"}, {"field": "system", "message": "the system"}]

@@ -204,3 +204,71 @@ def test_the_last_notes_of_a_playbook(tmp_path):
     done = playbook.run()
     assert {host: entry["notes"] for host, entry in playbook.hosts().items()} == {"done": [], "left": ["left", "drained"]}
     assert done.stdout.partition("DECLARED STATE")[2].count("! ") == 2
+
+
+# What a node wrote on purpose
+
+
+def test_a_node_that_cannot_be_shown_costs_the_others_nothing():
+    bad = seen((["base"], [{"role": "base", "kind": [], "name": {}, "field": None}]))
+    entry = report.shown("bad", bad)
+    assert entry["status"] == "failed" and "cannot be shown" in entry["message"]
+    assert report.shown("good", seen((["base"], [item("a")])))["status"] == "drift"
+
+
+def test_half_a_surrogate_is_no_way_out():
+    odd = seen((["base"], [{**item("a"), "message": "\udc80"}]))
+    assert report.shown("odd", odd)["status"] == "drift"
+    assert "\n".join(report.lines("odd", 3, report.shown("odd", odd))).encode()
+
+
+def test_lines_are_one_line_each_and_act_on_no_terminal():
+    entry = {
+        "status": "drift", "drift": [{**item("a"), "message": "x\nnode1  in state\x1b[8m"}], "mended": [], "message": "", "preflight": [],
+        "notes": ["a\x1b]0;owned\x07"],
+    }
+    rows = report.lines("node", 4, entry)
+    assert len(rows) == 3 and all(row.isprintable() for row in rows)
+
+
+def test_the_report_is_linear_in_what_a_node_says():
+    """A hundred thousand differences took minutes where each was looked for in a list."""
+    many = [item(f"p{number}") for number in range(100_000)]
+    entry = report.host_report(seen((["base"], many), (["base"], many[::2])))
+    assert len(entry["mended"]) == len(entry["drift"]) == 50_000
+
+
+@pytest.mark.parametrize(("notes", "lines"), [("drained", ["drained"]), (["a", "b"], ["a", "b"]), (3, ["3"]), ([], [])])
+def test_notes(notes, lines):
+    assert report.noted(notes) == lines
+
+
+@RUNS
+@pytest.mark.parametrize("playbook", ["site", "verify", "update"])
+@pytest.mark.parametrize("mismatch", ["warning", "error"])
+def test_no_node_is_no_success(tmp_path, monkeypatch, playbook, mismatch):
+    monkeypatch.setenv("ANSIBLE_HOST_PATTERN_MISMATCH", mismatch)
+    run = Playbook(tmp_path, {}, [])
+    (tmp_path / "hosts").write_text("[all:vars]\nonecc_no_nodes='No node has the cluster id abc.'\n")
+    done = run.run(playbook=f"onecc.cluster.{playbook}")
+    assert done.returncode == 2, done.stdout + done.stderr
+    written = json.loads(run.report.read_text())
+    assert written["hosts"] == {} and written["message"].endswith("No node has the cluster id abc.")
+    assert "No node has the cluster id abc." in done.stdout
+
+
+@RUNS
+def test_a_limit_that_leaves_no_node_is_no_success(tmp_path):
+    run = Playbook(tmp_path, {"[onecc]\nnode": LOCAL, "[other]\nelse": LOCAL}, [])
+    done = run.run("--limit", "else", playbook="onecc.cluster.verify")
+    assert done.returncode == report.NOBODY, done.stdout + done.stderr
+    assert "--limit" in json.loads(run.report.read_text())["message"]
+
+
+@RUNS
+def test_a_report_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):
+    run = Playbook(tmp_path, {"node": LOCAL}, [drift(state={})])
+    run.report = tmp_path / "no" / "folder" / "report.json"
+    done = run.run()
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "cannot be written" in done.stdout + done.stderr

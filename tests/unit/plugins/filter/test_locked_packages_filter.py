@@ -57,3 +57,18 @@ def test_what_is_no_lock(text, words):
     with pytest.raises(AnsibleFilterError) as raised:
         locked_packages(text)
     assert words in raised.value.message
+
+
+@pytest.mark.parametrize("text", [
+    "schema: 1\npackages: []\npackages: []\n",
+    "schema: 1\npackages:\n- {name: a, version: '1', name: b}\n",
+])
+def test_a_key_that_is_there_twice(text):
+    with pytest.raises(AnsibleFilterError, match="is there twice"):
+        locked_packages(text)
+
+
+@pytest.mark.parametrize("kernel", ["6.8", "[a]", "{a: b}", "true"])
+def test_a_kernel_that_is_no_text(kernel):
+    with pytest.raises(AnsibleFilterError, match="kernel"):
+        locked_packages(f"schema: 1\nkernel: {kernel}\npackages: []\n")

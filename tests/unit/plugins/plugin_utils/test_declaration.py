@@ -447,3 +447,16 @@ def test_root_writes_in_directories_of_its_own_alone(access, right):
     else:
         with pytest.raises(_declaration.DeclarationError, match="directories, /srv/x: .*root is to write /srv/x/y/z"):
             complete(state)
+
+
+# Facts of a node
+
+
+@pytest.mark.parametrize("injected", [True, False])
+def test_facts_set_nothing(monkeypatch, injected):
+    monkeypatch.setattr(_declaration.C, "INJECT_FACTS_AS_VARS", injected, raising=False)
+    variables = {"ansible_facts": {"onecc_roles": ["ofed"]}}
+    if injected:
+        with pytest.raises(_declaration.DeclarationError, match="inject_facts_as_vars"):
+            _declaration.see_no_facts(["base_users", "onecc_roles"], variables, "drift")
+    _declaration.see_no_facts(["base_users"], variables, "drift")

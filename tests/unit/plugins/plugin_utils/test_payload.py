@@ -50,7 +50,8 @@ EVERY_KIND = {
     "rdma_names": [{"name": "pci"}],
 }
 
-ANSWER = probe.MARK + json.dumps({"role": [{"name": "x"}]})
+ITEM = {"kind": "files", "name": "x", "field": "exists", "message": "no x"}
+ANSWER = probe.MARK + json.dumps({"role": [ITEM]})
 
 
 def checked(state: dict) -> dict:
@@ -171,7 +172,7 @@ def test_every_kind_runs_on_a_bare_python(node, tmp_path):
     (tmp_path / "json.py").write_text("raise SystemExit('imported from the current folder')\n")
     done = node.asked({"mine": checked(EVERY_KIND)}, folder=str(tmp_path), PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, b"")
-    found = _payload.answer(done.stdout.decode())["mine"]
+    found = _payload.answer(done.stdout.decode(), ["mine"])["mine"]
     # What the latter find is a matter of this computer's own RDMA stack and GPUs.
     assert [kind for kind in dict.fromkeys(item["kind"] for item in found) if kind not in ("ofed_providers", "gpudirect", "rdma_names")] == [
         "packages", "kernel_modules", "sysctls", "limits", "directories", "files", "blocks", "debconf_answers", "locked_packages", "mounts",
@@ -182,7 +183,7 @@ def test_every_kind_runs_on_a_bare_python(node, tmp_path):
 @SYSTEM_PYTHON
 def test_two_roles_are_answered_apart(node):
     done = node.asked({"a": checked({"packages": [{"name": "no-such-package"}]}), "b": FILES, "c": {}})
-    found = _payload.answer(done.stdout.decode())
+    found = _payload.answer(done.stdout.decode(), ["a", "b", "c"])
     assert {role: [item["name"] for item in items] for role, items in found.items()} == {
         "a": ["no-such-package"], "b": ["/etc/no-such-file"], "c": [],
     }
@@ -194,13 +195,13 @@ def test_an_answer_is_ascii_in_any_locale(node):
     state["directories"][0]["path"] = "/no/ü\u2028"
     done = node.asked({"mine": state}, LC_ALL="C", PYTHONIOENCODING="ascii")
     assert done.stdout.isascii()
-    assert _payload.answer(done.stdout.decode())["mine"][0]["name"] == "/no/ü\u2028"
+    assert _payload.answer(done.stdout.decode(), ["mine"])["mine"][0]["name"] == "/no/ü\u2028"
 
 
 @SYSTEM_PYTHON
 def test_an_error_on_the_node_is_no_answer(node):
     done = node.asked({"mine": {"files": [{"path": 1}]}})
-    assert done.returncode == 1 and _payload.answer(done.stdout.decode()) is None
+    assert done.returncode == 1 and _payload.answer(done.stdout.decode(), []) is None
 
 
 # Keeping it
@@ -211,12 +212,12 @@ def test_a_node_asks_once_for_the_checker(node):
     asked = _payload.request({"a": FILES})
     first = node.run(asked)
     assert (first.returncode, first.stderr) == (0, b"") and _payload.wanted(first.stdout.decode())
-    assert _payload.answer(first.stdout.decode()) is None and node.kept() == []
+    assert _payload.answer(first.stdout.decode(), []) is None and node.kept() == []
     second = node.run(_payload.with_checker(asked))
     assert [path.name for path in node.kept()] == [f"checker.{cache_tag()}"]
     third = node.run(asked)
     assert second.stdout == third.stdout and not _payload.wanted(third.stdout.decode())
-    assert [item["name"] for item in _payload.answer(third.stdout.decode())["a"]] == ["/etc/no-such-file"]
+    assert [item["name"] for item in _payload.answer(third.stdout.decode(), ["a"])["a"]] == ["/etc/no-such-file"]
 
 
 def cache_tag() -> str:
@@ -242,7 +243,7 @@ def test_what_is_kept_is_its_owner_s_alone(node):
     lambda path: os.chown(path, 12345, -1) if os.geteuid() == 0 else path.unlink(),  # another user did
     lambda path: (path.unlink(), path.mkdir()),
     lambda path: (path.unlink(), os.mkfifo(path)),
-    lambda path: not_loadable(path),
+    not_loadable,
 ])
 def test_what_is_not_as_it_was_kept_is_asked_for_again(node, harm):
     node.asked({"a": FILES})
@@ -250,7 +251,7 @@ def test_what_is_not_as_it_was_kept_is_asked_for_again(node, harm):
     harm(path)
     assert _payload.wanted(node.run(_payload.request({"a": FILES})).stdout.decode())
     done = node.asked({"a": FILES})
-    assert (done.returncode, done.stderr) == (0, b"") and _payload.answer(done.stdout.decode())["a"]
+    assert (done.returncode, done.stderr) == (0, b"") and _payload.answer(done.stdout.decode(), ["a"])["a"]
 
 
 def not_loadable(path: pathlib.Path) -> None:
@@ -322,14 +323,14 @@ def test_where_nothing_can_be_kept_it_is_asked_for_each_time(node):
     for _time in range(2):
         assert _payload.wanted(node.run(_payload.request({"a": FILES})).stdout.decode())
         done = node.asked({"a": FILES})
-        assert (done.returncode, done.stderr) == (0, b"") and _payload.answer(done.stdout.decode())["a"]
+        assert (done.returncode, done.stderr) == (0, b"") and _payload.answer(done.stdout.decode(), ["a"])["a"]
 
 
 @SYSTEM_PYTHON
 def test_comparisons_at_once_keep_it_whole(node):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         answers = [done.stdout for done in pool.map(lambda _number: node.asked({"a": FILES}), range(8))]
-    assert len(set(answers)) == 1 and _payload.answer(answers[0].decode())
+    assert len(set(answers)) == 1 and _payload.answer(answers[0].decode(), ["a"])
     assert len(node.kept()) == 1 and not _payload.wanted(node.run(_payload.request({"a": FILES})).stdout.decode())
 
 
@@ -373,7 +374,7 @@ def test_it_answers_beside_the_comparison(node):
     stdout = done.stdout.decode()
     clock = [item for item in _payload.problems(stdout) if item["field"] == "clock"]
     assert clock and clock[0]["is"] > 1e9
-    assert [item["name"] for item in _payload.answer(stdout)["a"]] == ["/etc/no-such-file"]
+    assert [item["name"] for item in _payload.answer(stdout, ["a"])["a"]] == ["/etc/no-such-file"]
     assert _payload.problems(node.asked({"a": FILES}).stdout.decode()) is None
 
 
@@ -386,7 +387,7 @@ def test_an_older_python_says_so(node, monkeypatch, clock):
     assert done.returncode == 1 and not done.stderr
     (problem,) = _payload.problems(done.stdout.decode())
     assert (problem["field"], problem["is"], problem["should"]) == ("python", "3.8", "3.9")
-    assert "3.8; needed is 3.9 or later" in problem["message"] and _payload.answer(done.stdout.decode()) is None
+    assert "3.8; needed is 3.9 or later" in problem["message"] and _payload.answer(done.stdout.decode(), []) is None
 
 
 def test_what_looks_at_the_version_is_read_by_any_python_3():
@@ -411,9 +412,9 @@ def test_no_answer_of_a_preflight(stdout):
     f"{{}}\n{ANSWER}\n{probe.MARK}{{}}\n",
 ])
 def test_noise_around_an_answer(stdout):
-    assert _payload.answer(stdout) == {"role": [{"name": "x"}]}
+    assert _payload.answer(stdout, ["role"]) == {"role": [ITEM]}
 
 
 @pytest.mark.parametrize("stdout", ["", "sudo: a password is required\n", ANSWER[:-3], probe.MARK, "{}"])
 def test_no_answer(stdout):
-    assert _payload.answer(stdout) is None
+    assert _payload.answer(stdout, []) is None

@@ -97,10 +97,10 @@ def test_the_file_that_the_environment_names(machine):
 
 
 @pytest.mark.parametrize("plant", [
-    lambda file: os.mkfifo(file),
+    os.mkfifo,
     lambda file: os.symlink("/dev/zero", file),
     lambda file: os.symlink("../root/secret", file),
-    lambda file: os.mkdir(file),
+    os.mkdir,
 ])
 def test_no_user_keeps_the_module_waiting_or_has_it_read_another_file(machine, plant):
     machine.write("/etc/passwd", "ada:x:1001:1001::/home/ada:/bin/sh\nbob:x:1002:1002::/home/bob:/bin/sh\n")
