@@ -232,6 +232,11 @@ def test_what_is_kept_is_its_owner_s_alone(node):
     assert [stat.filemode(place.stat().st_mode) for place in (path.parents[1], path.parent, path)] == ["drwx------", "drwx------", "-rw-------"]
 
 
+def not_loadable(path: pathlib.Path) -> None:
+    """What another build of Python wrote, say: whole, and of no use."""
+    path.write_bytes(loader.header(_payload.DIGEST, b"none of marshal's") + b"none of marshal's")
+
+
 @SYSTEM_PYTHON
 @pytest.mark.parametrize("harm", [
     lambda path: path.write_bytes(path.read_bytes()[:-1000]),  # cut off
@@ -252,11 +257,6 @@ def test_what_is_not_as_it_was_kept_is_asked_for_again(node, harm):
     assert _payload.wanted(node.run(_payload.request({"a": FILES})).stdout.decode())
     done = node.asked({"a": FILES})
     assert (done.returncode, done.stderr) == (0, b"") and _payload.answer(done.stdout.decode(), ["a"])["a"]
-
-
-def not_loadable(path: pathlib.Path) -> None:
-    """What another build of Python wrote, say: whole, and of no use."""
-    path.write_bytes(loader.header(_payload.DIGEST, b"none of marshal's") + b"none of marshal's")
 
 
 REST = bytes(range(256)) * 64
