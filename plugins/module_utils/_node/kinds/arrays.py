@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node import mdadm, storage
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 
@@ -20,4 +20,4 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
 
 def files(machine: Machine, array: dict, fields: set[str]) -> list[str]:
     """What is written for an array, beside its drives."""
-    return [storage.record_path(array["name"]), storage.MDADM_CONF]
+    return [storage.record_path(array["name"]), mdadm.CONF]

@@ -12,6 +12,7 @@ import subprocess
 
 import pytest
 from ansible_collections.onecc.cluster.plugins.module_utils._node import checker, machine, obstacles
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import arrays
 from ansible_collections.onecc.cluster.tests.unit.captured import Captured
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's folders, or set attributes")
@@ -181,3 +182,7 @@ def test_what_would_be_lost_is_said_beforehand(node, kind, what):
         node.write("/etc/y", "") if kind == "directories" else os.mkdir(path)
     (item,) = checker.check(node, {kind: [declared("/etc/y")]})
     assert item["field"] == "type" and item["refused"]
+
+
+def test_what_is_written_for_an_array():
+    assert arrays.files(None, {"name": "scratch"}, set()) == ["/var/lib/onecc/nvme_raid/scratch.json", "/etc/mdadm/mdadm.conf"]
