@@ -376,7 +376,7 @@ def differences_of(machine: Machine, params: dict) -> list[dict]:
 
 
 def reboot_reasons(differences: list[dict]) -> list[str]:
-    return [item["message"] for item in differences if item["field"] == "running"]
+    return [item["message"] for item in differences if item["field"] == "reboot"]
 
 
 def foreseen(package_set: PackageSet) -> list[str]:
@@ -400,7 +400,7 @@ def converge(module: AnsibleModule) -> dict:
     differences = differences_of(machine, module.params)
     package_set = PackageSet(module, machine)
     changes: list[str] = []
-    to_mend = [item for item in differences if item["field"] != "running"]
+    to_mend = [item for item in differences if item["field"] != "reboot"]
     to_install = [item for item in to_mend if item["field"] in ("installed", "version", "family", "interrupted", "present")]
     left = differences
     if to_mend and module.check_mode:
@@ -417,7 +417,7 @@ def converge(module: AnsibleModule) -> dict:
         if module.params["locked"]:
             package_set.hold()
         left = differences_of(machine, module.params)
-        if still := [item["message"] for item in left if item["field"] != "running"]:
+        if still := [item["message"] for item in left if item["field"] != "reboot"]:
             package_set.fail(f"apt and dpkg said that all went well, and still {'; '.join(still)}")
     words = "".join(f"{line}\n" for line in changes or [item["message"] for item in to_mend])
     return {**mended(to_mend), "changes": changes, "reboot_reasons": reboot_reasons(left), "diff": {"before": words, "after": ""}}

@@ -134,8 +134,16 @@ def role_folder(role: str) -> pathlib.Path:
     return ROLES / name
 
 
+def _written(value: Any) -> Any:
+    """What a template file of a role writes of a variable: on one line, and without the quotes that would end it where it stands."""
+    text = str(value)
+    if not text.isprintable() or '"' in text:
+        raise DeclarationError(f"{text[:100]!r} is to be written into a file of the node; it may have no line ends, control characters or quotes")
+    return value
+
+
 # As ansible.builtin.template sets it.
-_JINJA = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+_JINJA = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined, finalize=_written)
 
 
 @functools.cache
@@ -184,7 +192,10 @@ def role_state(role: str, templar: Templar, loader: Any, variables: dict[str, An
     validated = validate(spec, {name: value for name, value in given.items() if value is not None}, f"role {folder.name}")
     own = templar.copy_with_new_env(available_variables={**variables, **validated})
     known = {**validated, "inventory_hostname": variables.get("inventory_hostname")}
-    return complete(own.template(_filled(load(loader, folder / "state.yml"), known)), folder, known)
+    try:
+        return complete(own.template(_filled(load(loader, folder / "state.yml"), known)), folder, known)
+    except jinja2.TemplateError as error:
+        raise DeclarationError(f"role {folder.name}, state.yml: {error}") from error
 
 
 # What Jinja alone evaluates as Ansible does, which has its own filters, tests and functions.
@@ -367,7 +378,10 @@ def _content(file: dict, folder: pathlib.Path | None, variables: Mapping[str, An
     if file["template"] is not None:
         if folder is None:
             raise DeclarationError(f"files, {file['path']}: only a role has templates; give its content.")
-        file["content"] = _template(folder / "templates" / file["template"]).render(variables)
+        try:
+            file["content"] = _template(folder / "templates" / file["template"]).render(variables)
+        except jinja2.TemplateError as error:
+            raise DeclarationError(f"role {folder.name}, template {file['template']}: {error}") from error
     file["sha256"] = hashlib.sha256(file["content"].encode()).hexdigest()
     if file["unit"]:
         # Below /run, which a boot empties; not in /run/onecc, where only root may look.

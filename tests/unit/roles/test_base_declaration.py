@@ -74,3 +74,10 @@ def test_a_limit_is_the_same_for_logins_and_for_services(name, value, manager):
 def test_a_declared_nr_open_counts_for_nofile():
     state = base(base_limits={"nofile": "2097152"}, base_sysctls={"fs/nr_open": "2097152"})
     assert state["limits"][0]["nr_open"] == "2097152"
+
+
+@pytest.mark.parametrize("name", ["base_time_servers", "base_upgrade_exclusions"])
+@pytest.mark.parametrize("value", ['a"; }; DPkg::Pre-Invoke { "touch /tmp/x', "a\nb", "a\x1b[8m"])
+def test_a_value_cannot_leave_its_place_in_a_file(name, value):
+    with pytest.raises(_declaration.DeclarationError, match="written into a file"):
+        base(**{name: [value]})

@@ -66,7 +66,7 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
             is_ = running(machine, package["running"])
             if is_ not in (None, should):
                 yield difference(
-                    name, "running", is_, should, f"reboot needed: {package['running']} {is_} runs, {should} is installed ({name})"
+                    name, "reboot", is_, should, f"reboot needed: {package['running']} {is_} runs, {should} is installed ({name})"
                 )
     for family, versions in families(resources, sound).items():
         if len(versions) > 1:

@@ -22,4 +22,4 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
             stays = "" if told else f". It stays until ofed_replace names {stack.provider}"
             yield difference(name, "provider", stack.provider, name, f"the RDMA stack is {stack}, declared is {name}{stays}", refused=not told)
         elif reason := ofed.reboot_reason(machine, stack):
-            yield difference(name, "running", None, stack.version, reason)
+            yield difference(name, "reboot", None, stack.version, reason)

@@ -87,7 +87,7 @@ def test_what_runs_and_what_is_installed(machine, words):
     assert check(machine, driver) == []  # nothing is loaded: a node without GPUs
     machine.write("/proc/driver/nvidia/version", words.format("570.148.08"))
     (found,) = locked_packages.check(machine, declared(driver))
-    assert (found["name"], found["field"], found["is"], found["should"]) == (DRIVER, "running", "570.148.08", "580.105.08")
+    assert (found["name"], found["field"], found["is"], found["should"]) == (DRIVER, "reboot", "570.148.08", "580.105.08")
     assert found["message"].startswith("reboot needed: driver 570.148.08 runs, 580.105.08 is installed")
     machine.write("/proc/driver/nvidia/version", words.format("580.105.08"))
     assert check(machine, driver) == []
@@ -99,7 +99,7 @@ def test_the_kernel_that_runs(machine):
     ))
     machine.write("/proc/sys/kernel/osrelease", "5.15.0-91-generic\n")
     for name in ("linux-image-5.15.0-105-generic", "linux-image-unsigned-5.15.0-105-generic"):
-        assert check(machine, {"name": name, "running": "kernel"}) == [(name, "running", "5.15.0-91-generic", "5.15.0-105-generic")]
+        assert check(machine, {"name": name, "running": "kernel"}) == [(name, "reboot", "5.15.0-91-generic", "5.15.0-105-generic")]
 
 
 # Families
