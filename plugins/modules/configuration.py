@@ -119,11 +119,14 @@ def objections(machine: Machine, resources: dict) -> Iterator[str]:
     directories = resources.get("directories", [])
     named = [item for kind in ("files", "blocks", "kernel_modules", "sysctls", "limits") for item in resources.get(kind, [])]
     files = [path for item in named for path in obstacles.files(machine, item, set())]
+    mended = obstacles.roots_own(directories)
     for path in (*files, *(item["path"] for item in directories)):
-        if whose := obstacles.stranger(machine, path):
+        whose = obstacles.stranger(machine, path)
+        if whose and whose.folder not in mended:
             yield f"{path}: {whose}. Nothing is done there: declare a path whose folders are root's alone"
             continue
-        yield from obstacles.obstacles(machine, path)
+        if not whose:
+            yield from obstacles.obstacles(machine, path)
         if path in files and (other := in_the_way(machine, path)):
             yield other["message"]
     for item in resources.get("blocks", []):

@@ -200,7 +200,7 @@ class Volume:
                 device = self.stripe(array, drives)
         if layout == "array":
             self.mkfs(device, filesystem, self.module.params["chunk_kib"], len(drives))
-        self.settle()
+        self.seen(device)
         self.record(**{**fields, "status": "created", "replaces": []})
 
     @contextlib.contextmanager
@@ -289,6 +289,14 @@ class Volume:
         """Waits for udev, which makes the links by which a file system is mounted."""
         self.command("udevadm", "settle", "--timeout=60")
 
+    def seen(self, device: str) -> None:
+        """Has udev look at a device, and waits for it.
+
+        It does so by itself when a program closes what it wrote to, but not where that happens while it looks at the new array: it
+        then has seen the array without the file system, and a mount would wait for the link for 90 seconds, in vain.
+        """
+        self.command("udevadm", "trigger", "--action=change", "--settle", self.machine.path(device))
+
     def assemble(self, uuid: str, drives: list) -> None:
         with self.locked(drive.path for drive in drives):
             arrays = storage.gathered(self.machine, drives)
@@ -303,7 +311,7 @@ class Volume:
         """Formats an array that was there without a file system. Until that is done it counts as being created."""
         self.record(**{**fields, "status": "creating"})
         self.mkfs(device, fields["filesystem"], chunk_kib, len(fields["drives"]))
-        self.settle()
+        self.seen(device)
         self.record(**fields)
 
     def mdadm_conf(self, before: str, after: str) -> None:

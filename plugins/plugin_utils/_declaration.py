@@ -49,7 +49,13 @@ _WHERE = {"where": {"type": "str", "choices": list(presence.CONDITIONS)}}
 
 # Kinds of resources in the order of applying, and what a resource of each may say.
 KINDS: dict[str, dict[str, dict[str, Any]]] = {
-    "packages": {"name": {"type": "str", "required": True}, "version": {"type": "str"}, **_WHERE},
+    "packages": {
+        "name": {"type": "str", "required": True},
+        "version": {"type": "str"},
+        # What its installation may remove; a transaction that would remove anything else is refused.
+        "replaces": {"type": "list", "elements": "str", "default": []},
+        **_WHERE,
+    },
     # The unit that loads it at boot, where order matters; without it, systemd-modules-load does.
     "kernel_modules": {"name": {"type": "str", "required": True}, "unit": {"type": "str"}, **_WHERE},
     "sysctls": {"name": {"type": "str", "required": True}, "value": {"type": "str", "required": True}},

@@ -11,7 +11,7 @@ import importlib
 import types
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import obstacles
+from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, obstacles
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine, TooLarge
 
@@ -27,18 +27,21 @@ def check(machine: Machine, state: dict[str, list[dict]]) -> list[dict]:
             resources = importlib.import_module(NODE + "presence").here(machine, resources)
             if not resources:
                 continue
-        found += [{"kind": kind, **item} for item in compare(machine, module, resources)]
+        found += [{"kind": kind, **item} for item in compare(machine, module, resources, obstacles.roots_own(state.get("directories", [])))]
     return found
 
 
-def compare(machine: Machine, module: types.ModuleType, resources: list[dict]) -> Iterator[dict]:
-    """The differences of the resources of a kind, and why those that a run would mend cannot be."""
+def compare(machine: Machine, module: types.ModuleType, resources: list[dict], roots_own: frozenset[str] = frozenset()) -> Iterator[dict]:
+    """The differences of the resources of a kind, and why those that a run would mend cannot be.
+
+    `roots_own` are the directories that a run gives to root, or gives back, before it writes in them.
+    """
     own, found = [], []
     for resource in resources:
         # A kind that says itself which files it writes has none where a user could have a say.
         declared = [] if hasattr(module, "files") else obstacles.files(machine, resource, set())
-        refused = [f"{path}: {why}" for path in declared if (why := obstacles.stranger(machine, path))]
-        found += [unwritable(resource, why) for why in refused]
+        refused = [(path, why) for path in declared if (why := obstacles.stranger(machine, path))]
+        found += [strangers(resource, path, why, roots_own) for path, why in refused]
         own += [] if refused else [resource]
     try:
         found.extend(module.check(machine, own))
@@ -50,6 +53,13 @@ def compare(machine: Machine, module: types.ModuleType, resources: list[dict]) -
         fields = {item["field"] for item in found if item["name"] == name and not item.get("refused")}
         for path in getattr(module, "files", obstacles.files)(machine, resource, fields) if fields else ():
             yield from (unwritable(resource, why) for why in obstacles.obstacles(machine, path))
+
+
+def strangers(resource: dict, path: str, why: durable.Refused, roots_own: frozenset[str]) -> dict:
+    """The difference of a resource whose file lies in somebody else's folder, which is not read: a run mends it where it mends the folder."""
+    if why.folder in roots_own:
+        return difference(resource.get("name") or resource.get("path"), "folder", why.stranger[0], 0, f"{path}: {why}, so it is written anew")
+    return unwritable(resource, f"{path}: {why}")
 
 
 def unwritable(resource: dict, why: str) -> dict:

@@ -38,11 +38,15 @@ MOST_LINKS = 40
 
 
 class Refused(OSError):
-    """Why nothing is written to a path, in a line. `stranger` is the user, and the group, of what is on the way to it, where that is why."""
+    """Why nothing is written to a path, in a line.
 
-    def __init__(self, message: str, stranger: tuple[int, int] | None = None) -> None:
+    `stranger` is the user, and the group, of what is on the way to it, where that is why; `folder` which folder that is.
+    """
+
+    def __init__(self, message: str, stranger: tuple[int, int] | None = None, folder: str = "") -> None:
         super().__init__(message)
         self.stranger = stranger
+        self.folder = folder
 
 
 class Access(NamedTuple):
@@ -176,10 +180,10 @@ def _trusted(folder: int, way: str) -> os.stat_result:
     status = os.fstat(folder)
     if status.st_uid not in (0, os.geteuid()):
         whose = user(status.st_uid)
-        raise Refused(f"the folder {way} belongs to {whose}, who can put a link in the way of what root writes", (status.st_uid, status.st_gid))
+        raise Refused(f"the folder {way} belongs to {whose}, who can put a link in the way of what root writes", (status.st_uid, status.st_gid), way)
     if _others_write(status) and not status.st_mode & stat.S_ISVTX:
         mode = f"mode {stat.S_IMODE(status.st_mode):04o}"
-        raise Refused(f"in the folder {way} others than root may write ({mode}), and put a link in the way of what root writes", NOBODY)
+        raise Refused(f"in the folder {way} others than root may write ({mode}), and put a link in the way of what root writes", NOBODY, way)
     return status
 
 

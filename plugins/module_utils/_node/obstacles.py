@@ -32,6 +32,11 @@ def files(machine: Machine, resource: dict, fields: set[str]) -> list[str]:
     return own + [file["path"] for file in resource.get("files", [])]
 
 
+def roots_own(directories: list[dict]) -> frozenset[str]:
+    """The paths of declared directories that are root's alone once a run has mended them."""
+    return frozenset(item["path"] for item in directories if item.get("owner") in ("root", "0") and not int(item["mode"], 8) & 0o022)
+
+
 def stranger(machine: Machine, path: str) -> durable.Refused | None:
     """Why a path is not root's: a folder on the way is somebody else's. What root does not write to, root does not read either."""
     try:

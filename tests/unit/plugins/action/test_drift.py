@@ -62,7 +62,7 @@ def test_a_comparison(tmp_path):
         ("state", "packages", "no-such-package", "installed"), ("state", "files", "/no/such/file", "exists"),
     ]
     assert inline["roles"] == inline["compared"] == ["state"]
-    assert inline["apply"]["state"]["packages"] == [{"name": "no-such-package", "version": None, "where": None}]
+    assert inline["apply"]["state"]["packages"] == [{"name": "no-such-package", "version": None, "replaces": [], "where": None}]
     assert inline["apply"]["state"]["files"][0]["content"] == "x"
     assert inline["msg"].splitlines()[0] == "2 resources differ from the declared state:"
     assert (result["empty"]["drift"], result["empty"]["roles"], result["empty"]["apply"]) == ([], [], {})

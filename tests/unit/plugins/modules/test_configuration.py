@@ -172,6 +172,21 @@ def test_nothing_is_written_in_a_user_s_folder(root, kind):
 
 
 @ROOT
+def test_a_user_s_folder_that_is_declared_is_given_back_first(root):
+    folder, path = root / "conf.d", root / "conf.d" / "x.conf"
+    folder.mkdir()
+    os.symlink("/etc/passwd", path)
+    os.chown(folder, 54321, 54321)
+    resources = {"directories": [{"path": str(folder), **MINE, "mode": "0755"}], "sysctls": [{"name": "x", "file": str(path), "content": "x\n"}]}
+    with pytest.raises(Failed, match="x.conf is not a regular file"):
+        run(resources)
+    assert folder.stat().st_uid == 54321
+    path.unlink()
+    run(resources)
+    assert path.read_text() == "x\n" and folder.stat().st_uid == 0
+
+
+@ROOT
 def test_a_file_with_a_block_keeps_its_owner(root):
     (root / "hosts").write_text("a\n")
     os.chown(root / "hosts", 54321, 54322)

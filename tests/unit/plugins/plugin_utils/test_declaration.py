@@ -83,7 +83,7 @@ def error(state) -> str:
     ({"packages": ["mdadm"]}, ["packages is a list of mappings", "['mdadm']"]),
     ({"packages": [{}]}, ["packages, without a name", "missing required arguments: name"]),
     ({"packages": [{"name": None}]}, ["packages, without a name", "missing required arguments: name"]),
-    ({"packages": [{"name": "mdadm", "state": "latest"}]}, ["packages, mdadm", "state", "Supported parameters include: name, version"]),
+    ({"packages": [{"name": "mdadm", "state": "latest"}]}, ["packages, mdadm", "state", "Supported parameters include: name, replaces, version"]),
     ({"packages": [{"name": "mdadm", "version": 1.1}]}, ["version is 1.1", "quotes"]),
     ({"packages": [{"name": "mdadm", "version": "1.0 "}]}, ["version is '1.0 '", "a Debian version"]),
     ({"units": [{"name": "x.timer", "enabled": "maybe"}]}, ["units, x.timer", "enabled", "'maybe'", "boolean"]),

@@ -148,6 +148,19 @@ def test_what_lies_in_a_user_s_folder_is_refused_and_not_even_read(home, monkeyp
 
 
 @ROOT
+@pytest.mark.parametrize(("directory", "refused"), [
+    ({"owner": "root", "group": "root", "mode": "0755"}, False),
+    ({"owner": str(USER), "group": "root", "mode": "0755"}, True),
+    ({"owner": "root", "group": "root", "mode": "0777"}, True),
+])
+def test_a_folder_that_the_run_gives_back_to_root_first_is_no_obstacle(home, directory, refused):
+    state = {"directories": [{"path": "/home/ada", **directory}], "files": [declared("/home/ada/x.conf")]}
+    (item,) = [item for item in checker.check(home, state) if item["kind"] == "files"]
+    assert item.get("refused", False) == refused and item["field"] == ("writable" if refused else "folder")
+    assert f"the folder /home/ada belongs to user {USER}" in item["message"]
+
+
+@ROOT
 def test_the_others_of_the_kind_are_compared(home):
     assert differences(home, "files", declared("/home/ada/x.conf"), declared()) == [
         ("/home/ada/x.conf", "writable", True), ("/etc/x.conf", "content", False),
