@@ -50,4 +50,5 @@ def test_the_ssh_server_takes_its_configuration(host):
     with host.sudo():
         settings = host.check_output("sshd -T").splitlines()
     assert "exposeauthinfo yes" in settings
+    assert host.user("ada").uid == 2001
     assert "authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2 /etc/ssh/onecc/%u" in settings

@@ -187,7 +187,8 @@ def main(argv: list[str]) -> None:
     except (repository.RepositoryError, debs.DataError, subprocess.CalledProcessError) as error:
         sys.exit(str(error))
     finally:
-        shutil.rmtree(scratch)
+        # gpg's agent takes its sockets away by itself when it ends, and may do so meanwhile.
+        subprocess.run(["rm", "-rf", str(scratch)], check=True)
 
 
 if __name__ == "__main__":
