@@ -134,12 +134,8 @@ def apt(tmp_path: Path, server: Server) -> Apt:
 
 
 def fetch(url: str) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            return answer.read()
-    except urllib.error.HTTPError as error:
-        error.add_note(f"{url}: {error.read().decode(errors='replace')[:2000]}")
-        raise
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return answer.read()
 
 
 def one(data: dict[str, debs.Repository], name: str, version: str) -> debs.Package:
