@@ -70,7 +70,8 @@ def test_drift_is_data_and_site_mends_it(lab: Lab, run: Callable, tmp_path: Path
 
 
 def test_cancelled_run_is_taken_up(lab: Lab, run: Callable) -> None:
-    lab.ssh(HEAD, "chmod 0755 /scratch")
+    # The change waits as for another run, so that it is under way when it is cancelled.
+    lab.ssh(HEAD, "chmod 0755 /scratch; systemd-run --quiet --collect --unit=onecc-test-holder flock /run/onecc/mutex sleep 600")
     seen = SimpleNamespace(drift=False)
 
     def on_drift(_host: str, drift: list[dict], _preflight: list[dict]) -> None:
@@ -78,5 +79,6 @@ def test_cancelled_run_is_taken_up(lab: Lab, run: Callable) -> None:
 
     rc, status, said = run("site", on_drift=on_drift, cancelled=lambda: seen.drift)
     assert (rc, status, said["hosts"]) == (254, "canceled", {})
+    lab.ssh(HEAD, "systemctl stop onecc-test-holder")
     done = lab.site()
     assert done.rc == 0, done.output
