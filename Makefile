@@ -49,7 +49,7 @@ demo: lab-kernel ## starts a virtual cluster, brings it to its declared state, a
 	tests/lab/demo
 
 test: venv lab-deps ## all of lint, units, sanity, lab-tests, integration and molecule, and how long each took
-	@tests/tools/steps lint units sanity lab-tests integration molecule
+	@tests/tools/steps lint+units+sanity lab-tests integration molecule
 
 lint: venv ## style and documentation: Ansible, YAML, Python, shell, changelog, README of each role
 	ANSIBLE_INVENTORY=/dev/null ansible-lint # asks no API which nodes there are

@@ -30,7 +30,7 @@ options:
     description:
       - A declared state, given inline. Excludes O(roles).
       - A mapping of kinds to lists of resources. A resource may say no more than is listed here.
-      - C(packages) have C(name) and C(version).
+      - C(packages) have C(name), C(version), and C(replaces), a list of packages that the installation may remove.
       - C(kernel_modules) have C(name), and C(unit), the unit that loads it at boot where order matters.
       - C(sysctls) have C(name) and C(value).
       - C(limits) have C(name) (C(memlock), C(nofile) and the like) and C(value), a number or C(unlimited).
@@ -38,9 +38,9 @@ options:
       - C(files) have C(path), C(content), C(owner), C(group), C(mode) and C(unit), the unit that reads the file.
       - C(blocks) have C(path) and C(content), the lines between two marks in a file that otherwise belongs to somebody else.
       - C(ofed_providers) have C(name) and C(replace), the options O(onecc.cluster.ofed_info#module:provider) and
-        O(onecc.cluster.ofed_info#module:replace). There is one at most.
+        O(onecc.cluster.ofed_info#module:replace). A node has one RDMA stack, so declare one.
       - C(debconf_answers) and C(locked_packages) have the options of M(onecc.cluster.package_set), whose packages they are. The set is
-        applied whole. A difference in the field C(running) is mended by a reboot alone.
+        applied whole. A difference in the field C(reboot) is mended by a reboot alone.
       - C(arrays) have the options of M(onecc.cluster.nvme_raid).
       - C(mounts) have C(path), C(array) (the name of an array of this state) or C(source), C(fstype), C(options), C(owner),
         C(group) and C(mode).

@@ -323,15 +323,6 @@ class Volume:
         self.command("update-initramfs", "-u", "-k", "all")
 
 
-def argument_spec() -> dict:
-    return specs.ARRAY
-
-
-def validate(params: dict) -> str | None:
-    """What is wrong with the parameters beyond their types."""
-    return storage.invalid(params)
-
-
 def converge(module: AnsibleModule) -> dict:
     """Takes steps until the plan has none, and returns the module's result."""
     volume = Volume(module)
@@ -352,8 +343,8 @@ def converge(module: AnsibleModule) -> dict:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    if wrong := validate(module.params):
+    module = AnsibleModule(argument_spec=specs.ARRAY, supports_check_mode=True)
+    if wrong := storage.invalid(module.params):
         module.fail_json(msg=wrong)
     with durable.turn(module, "nvme_raid"):
         module.exit_json(**converge(module))

@@ -245,7 +245,7 @@ def validate(spec: dict, values: dict, where: str) -> dict:
     """The values with their types and defaults, or an error that says everything that is wrong."""
     if altered := [message for name, value in values.items() for message in _altered(name, value, spec.get(name, {}))]:
         raise DeclarationError(f"{where}: {'; '.join(altered)}.")
-    result = ArgumentSpecValidator(spec).validate(_plain(values), validate_role_argument_spec=True)
+    result = ArgumentSpecValidator(spec).validate(_plain(values))
     if result.error_messages:
         raise DeclarationError(f"{where}: {'; '.join(result.error_messages)}")
     return result.validated_parameters

@@ -26,8 +26,7 @@ HEAD, COMPUTE, GENERIC_CPU = ROLES = ("head", "compute", "generic_cpu")
 GROUP = "onecc"
 ROLE_GROUPS = {role: f"{GROUP}_{role}" for role in ROLES}
 
-# OpenAPI document 1.10.0, InstanceStatus.
-STATUSES = ("booting", "active", "unhealthy", "preempted", "terminating", "terminated")
+# Of InstanceStatus in the OpenAPI document 1.10.0.
 GONE = ("terminating", "terminated")
 
 # What is kept of an instance only where it is asked for.
@@ -35,7 +34,6 @@ USAGE, PRICE = ("usage", "price")
 
 SECRETS = ("jupyter_token", "jupyter_url")
 
-HOSTNAME_SOURCES = ("name", "hostname", "id")
 # Names that mean something else to Ansible: a host of one in LOCALHOST would take the place of the controller.
 RESERVED_NAMES = frozenset({"all", "ungrouped", "localhost", *LOCALHOST, GROUP, *ROLE_GROUPS.values()})
 # Names that mean this machine to the resolver of every node: RFC 6761 6.3, and /etc/hosts as Debian and macOS deliver it.

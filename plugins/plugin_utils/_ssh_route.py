@@ -22,8 +22,6 @@ from dataclasses import dataclass
 
 from ansible_collections.onecc.cluster.plugins.plugin_utils._discovery import HEAD, Host, Notes, listed, natural
 
-CONNECTIONS = ("head", "public", "private")
-
 # A 1-Click Cluster has three head nodes. More tries than that would only delay the answer that a node is down.
 HEADS_TRIED = 3
 # Seconds for a head node to answer at all, and to be noticed as dead by a connection that is up (interval x (count + 1)).

@@ -271,12 +271,6 @@ def test_an_initramfs_that_stays_old_ends_in_an_error(machine):
         nvme_raid.os.utime = utime
 
 
-def test_the_specification_is_that_of_the_declaration():
-    assert set(nvme_raid.argument_spec()) == set(spec())
-    assert nvme_raid.validate(spec()) is None
-    assert "name is 'X'" in nvme_raid.validate(spec(name="X"))
-
-
 # Nobody sees what is being made
 
 

@@ -144,7 +144,7 @@ def test_no_answer_breaks_anything(changes, file_systems):
     discovery.needs_file_systems([changes])
     discovery.secrets_from_rows([changes], discovery.SECRETS)
     nodes = discovery.nodes_from_rows([{**row(), **changes}], file_systems, notes)
-    pairs = discovery.named(nodes, discovery.HOSTNAME_SOURCES, notes)
+    pairs = discovery.named(nodes, ("name", "hostname", "id"), notes)
     hosts = discovery.with_roles(pairs, {"*": "head"}, False, notes)
     # What comes out can be written, as JSON and to a terminal, and comes out of a cache as it went in.
     json.dumps([discovery.instance_variable(host, {}) for host in hosts], ensure_ascii=False).encode("utf-8")
@@ -276,7 +276,7 @@ class TestRoles:
 
 
 class TestNames:
-    SOURCES = discovery.HOSTNAME_SOURCES
+    SOURCES = ("name", "hostname", "id")
 
     @pytest.mark.parametrize(
         "name",
@@ -363,7 +363,7 @@ class TestSelection:
 
     def test_statuses(self):
         notes = discovery.Notes()
-        entries = [node(name=f"n-{status}", status=status) for status in (*discovery.STATUSES, "brandnew", None)]
+        entries = [node(name=f"n-{status}", status=status) for status in ("booting", "active", "unhealthy", "preempted", "terminating", "terminated", "brandnew", None)]
         assert [entry["status"] for entry in discovery.with_status(entries, ["active"], notes)] == ["active"]
         (warning,), (remark,) = notes.warnings, notes.remarks
         for status in ("booting", "unhealthy", "preempted", "brandnew"):
