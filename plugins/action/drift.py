@@ -4,36 +4,20 @@
 
 from __future__ import annotations
 
-import re
-import time
 from typing import Any
 
-from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
-from ansible_collections.onecc.cluster.plugins.plugin_utils import _answers, _declaration, _payload
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _declaration
+from ansible_collections.onecc.cluster.plugins.plugin_utils._state_action import SCHEMA, StateAction
 
 ARGUMENTS = {
     "roles": {"type": "list", "elements": "str"},
     "state": {"type": "dict"},
-    "required": {"type": "bool", "default": False},
+    "fail_on_drift": {"type": "bool", "default": False},
     "preflight": {"type": "bool", "default": False},
 }
 
-# How sudo (its messages in src/parse_args.c, plugins/sudoers/{check,logging}.c), the shell that does not find it, and su say
-# that the user does not become root; and what a connection of Ansible makes of the first of them (ssh.py, local.py).
-NOT_ROOT = re.compile(
-    r"password is required|terminal is required|not in the sudoers|not allowed to (execute|run)|may not run|"
-    r"no new privileges|(sudo|su|doas): (command )?not found|su: (Permission denied|Authentication failure)|"
-    r"Missing \w+ password"
-)
-
-
-class ActionModule(ActionBase):
+class ActionModule(StateAction):
     """Compares a node with its declared state in one round trip. Documented in plugins/modules/drift.py."""
-
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-    _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         variables = task_vars or {}
@@ -44,77 +28,8 @@ class ActionModule(ActionBase):
             found, problems = self.ask(states, variables, arguments["preflight"])
         except _declaration.DeclarationError as error:
             return {**result, "failed": True, "msg": error.message}
-        said = {} if found is None else summary(states, found, arguments["required"], bool(self._task.diff))
+        said = {} if found is None else summary(found, arguments["fail_on_drift"], bool(self._task.diff))
         return {**result, **(preflight(said, problems) if found is None or arguments["preflight"] else said)}
-
-    def states(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, dict[str, list[dict]]]:
-        """The declared states by role; that of the option `state` stands under the name "state"."""
-        if arguments["state"] is not None and arguments["roles"] is not None:
-            raise _declaration.DeclarationError("drift: it takes roles or state, not both.")
-        if arguments["state"] is not None:
-            return {"state": _declaration.complete(arguments["state"])}
-        roles = arguments["roles"] if arguments["roles"] is not None else self.chosen(variables)
-        return {
-            _declaration.role_folder(role).name: _declaration.role_state(role, self._templar, self._loader, variables)
-            for role in roles
-        }
-
-    def chosen(self, variables: dict[str, Any]) -> list[str]:
-        """The roles that `onecc_roles` chooses. Read here, and not by a template in each play, which each host would compile."""
-        if "onecc_roles" not in variables:
-            return list(_declaration.DEFAULT_ROLES)
-        _declaration.see_no_facts(["onecc_roles"], variables, "drift")
-        spec = {"onecc_roles": {"type": "list", "elements": "str", "required": True}}
-        given = {"onecc_roles": self._templar.template(variables["onecc_roles"])}
-        return _declaration.validate(spec, given, "drift")["onecc_roles"]
-
-    def ask(
-        self, states: dict, variables: dict[str, Any], preflight: bool = False
-    ) -> tuple[dict[str, list[dict]] | None, list[dict]]:
-        """Asks the checker on the node over the play's own connection, and returns its differences by role and the problems it met.
-
-        There are problems and no differences where the checker could not run on the node.
-        """
-        if not self._connection.has_pipelining:
-            raise AnsibleError(f"drift sends its checker on standard input, which {self._connection.transport} cannot do.")
-        python = self._templar.template(variables.get("ansible_python_interpreter", "auto"))
-        if python.startswith("auto"):
-            python = "/usr/bin/python3"
-        to_check = {role: _declaration.to_check(state) for role, state in states.items()}
-        command = _payload.COMMAND.format(python=python)
-        asked = _payload.request(to_check, time.time() if preflight else None)
-        try:
-            done = self._low_level_execute_command(command, in_data=asked)
-            if _payload.wanted(done["stdout"]):
-                done = self._low_level_execute_command(command, in_data=_payload.with_checker(asked))
-        except AnsibleError as error:
-            if NOT_ROOT.search(error.message):
-                return None, [self.not_root(error.message)]
-            raise
-        try:
-            found, problems = _payload.answer(done["stdout"], states), _payload.problems(done["stdout"]) or []
-        except _answers.NotAnAnswer as error:
-            raise AnsibleError(
-                f"The node did not answer as its checker does: {error}. Nothing of it was believed. See on the node who answers in its place, "
-                "or run again."
-            ) from None
-        if found is not None or problems:
-            return found, problems
-        said = (done["stderr"] or done["stdout"])[: _answers.TEXT]
-        if self._connection.become and NOT_ROOT.search(said):
-            return None, [self.not_root(said)]
-        raise AnsibleError(f"The check did not run on the node (exit status {done['rc']}). It said: {_answers.said(said)}")
-
-    def not_root(self, said: str) -> dict[str, Any]:
-        """The problem of a node on which the user does not become root, with the line that says so."""
-        line = _answers.said(next((line for line in said.splitlines() if NOT_ROOT.search(line)), said))
-        user = self._get_remote_user() or "that logs in"
-        message = (
-            f"the user {user} has no root rights there ({line}). On Managed Slurm and Managed Kubernetes clusters users have "
-            "none, and Lambda keeps the nodes. Elsewhere allow the user sudo without a password, or give it with --ask-become-pass"
-        )
-        return {"field": "rights", "is": user, "should": "root", "message": message}
-
 
 def preflight(result: dict[str, Any], problems: list[dict]) -> dict[str, Any]:
     """The task's result with the problems, which fail a node that there is something to change on, or nothing known of."""
@@ -124,27 +39,25 @@ def preflight(result: dict[str, Any], problems: list[dict]) -> dict[str, Any]:
     count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
     lines = [f"The node was left as it is, because of {count}:", *(f"- {item['message']}." for item in problems)]
     message = "\n".join([*lines, result["msg"]] if compared else lines)
-    return {"changed": False, "schema": 1, **result, "preflight": problems, "failed": True, "msg": message}
+    return {"changed": False, "schema": SCHEMA, **result, "preflight": problems, "failed": True, "msg": message}
 
 
-def summary(states: dict, found: dict[str, list[dict]], required: bool, with_diff: bool) -> dict[str, Any]:
-    """The task's result: for programs the differences and what to apply, for people one line a difference."""
+def summary(found: dict[str, list[dict]], fail_on_drift: bool, with_diff: bool) -> dict[str, Any]:
+    """The task's result: for programs the differences, for people one line a difference."""
     drift = [{"role": role, **item} for role, items in found.items() for item in items]
     lines = [f"{item['role']}: {item['message']}" for item in drift]
     count = len({(item["role"], item["kind"], item["name"]) for item in drift})
     result: dict[str, Any] = {
         "changed": False,
-        "schema": 1,
+        "schema": SCHEMA,
         "drift": drift,
         "compared": list(found),
         "roles": [role for role, items in found.items() if items],
         "msg": "\n".join([f"{count} resource{'s differ' if count > 1 else ' differs'} from the declared state:", *lines])
         if drift else "In the declared state.",
     }
-    if required:
+    if fail_on_drift:
         result["failed"] = bool(drift)
-    else:
-        result["apply"] = {role: _declaration.to_apply(states[role], items) for role, items in found.items() if items}
     if drift and with_diff:
         result["diff"] = [{"prepared": "".join(f"- {line}\n" for line in lines)}]
     return result

@@ -41,7 +41,7 @@ from typing import Any
 from ansible.plugins.callback import CallbackBase
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _answers
 
-SCHEMA = 1
+SCHEMA = 2
 PLAYBOOKS = pathlib.Path(__file__).resolve().parents[2] / "playbooks"
 COMPARING = ("site", "update", "verify")
 NOBODY = 4
@@ -176,7 +176,7 @@ class CallbackModule(CallbackBase):
         """Takes note of a comparison; says whether the task was one that got an answer."""
         drift = result.result.get("drift")
         # The action as it was resolved: a playbook may name it without its collection.
-        if result.task.resolved_action != "onecc.cluster.drift":
+        if result.task.resolved_action not in ("onecc.cluster.drift", "onecc.cluster.converge"):
             return False
         if "preflight" in result.result:
             self.node(result).preflight = result.result["preflight"]

@@ -18,50 +18,7 @@ description:
     a lock of 400 packages is declared. Where it cannot be kept it is sent each time. The folder may be removed at any time.
   - The node needs Python 3.9 and no package. Run it with C(become), because most of a state can only be read by root.
 options:
-  roles:
-    description:
-      - Roles of this collection whose declarations (C(state.yml)) the node is compared with.
-      - Without it and without O(state), those that the variable C(onecc_roles) names, or all roles of the collection that have
-        a declaration.
-      - The roles' own variables apply, with their defaults, and are checked before anything is sent.
-    type: list
-    elements: str
-  state:
-    description:
-      - A declared state, given inline. Excludes O(roles).
-      - A mapping of kinds to lists of resources. A resource may say no more than is listed here.
-      - C(packages) have C(name), C(version), and C(replaces), a list of packages that the installation may remove.
-      - C(kernel_modules) have C(name), and C(unit), the unit that loads it at boot where order matters.
-      - C(sysctls) have C(name) and C(value).
-      - C(limits) have C(name) (C(memlock), C(nofile) and the like) and C(value), a number or C(unlimited).
-      - C(directories) have C(path), C(owner), C(group) and C(mode).
-      - C(files) have C(path), C(content), C(owner), C(group), C(mode) and C(unit), the unit that reads the file.
-      - C(blocks) have C(path) and C(content), the lines between two marks in a file that otherwise belongs to somebody else.
-      - C(ofed_providers) have C(name) and C(replace), the options O(onecc.cluster.ofed_info#module:provider) and
-        O(onecc.cluster.ofed_info#module:replace). A node has one RDMA stack, so declare one.
-      - C(debconf_answers) and C(locked_packages) have the options of M(onecc.cluster.package_set), whose packages they are. The set is
-        applied whole. A difference in the field C(reboot) is mended by a reboot alone.
-      - C(arrays) have the options of M(onecc.cluster.nvme_raid).
-      - C(mounts) have C(path), C(array) (the name of an array of this state) or C(source), C(fstype), C(options), C(owner),
-        C(group) and C(mode).
-      - C(users) have the options of M(onecc.cluster.user_access). Where the list is there, also an empty one, nobody else has an
-        access that this collection gave.
-      - C(units) have C(name), C(enabled) and C(active).
-      - C(nccl_configs) have the options of M(onecc.cluster.nccl_config) that say what to write; their C(rails) is the name of
-        C(rails) of this state.
-      - C(rails) have C(name), what the option C(rails) of M(onecc.cluster.node_facts) has, and C(rate) in Gb/s and C(width) in
-        PCIe lanes, which each should have. Without these, the node's other rails and the capability of the link say what should be.
-        They are compared, and nothing mends them.
-      - C(gpudirect) have C(name), V(auto), V(dmabuf) or V(peermem), and C(rdma_names) have C(name), the option
-        O(onecc.cluster.ofed_info#module:persistent_names). Both are only compared.
-      - C(packages), C(kernel_modules), C(directories), C(files), C(units) and C(gpudirect) have C(where), what a node must have for the resource
-        to be declared there.
-        V(mlx5) is an adapter that C(mlx5_core) drives, V(rdma) any RDMA device, V(infiniband) an InfiniBand port, V(openibd) that script,
-        V(gpus) an RDMA device and the NVIDIA driver, V(peermem) the same where GPUDirect RDMA takes C(nvidia_peermem), V(chrony) that
-        program, V(timesyncd) no other one that keeps the clock, V(all) nothing.
-      - A resource may also say C(when); it is declared only if that is true.
-    type: dict
-  required:
+  fail_on_drift:
     description:
       - Fail where the node is not in the declared state.
     type: bool
@@ -80,6 +37,8 @@ options:
     default: false
 author:
   - The onecc.cluster developers (@onecc)
+extends_documentation_fragment:
+  - onecc.cluster._state
 attributes:
   check_mode:
     description: It never changes anything.
@@ -97,7 +56,7 @@ EXAMPLES = r"""
 - name: Stop where a node's scratch volume is not in state
   onecc.cluster.drift:
     roles: [nvme_raid]
-    required: true
+    fail_on_drift: true
   become: true
 
 - name: See that nothing stands in the way, before the first change to any node
@@ -148,11 +107,11 @@ drift:
     message:
       description: The same in one line for a person.
       type: str
-    refused:
+    remedy:
       description:
-        - Present and true where converging does not mend it, because that would destroy something that the declared state does
-          not name, or because it takes a person.
-      type: bool
+        - What takes the difference away. V(apply) is M(onecc.cluster.converge), V(reboot) is a reboot, V(manual) is a person, because it is
+          about hardware, or because it would destroy something that the declared state does not name.
+      type: str
   sample:
     - role: nvme_raid
       kind: packages
@@ -161,6 +120,7 @@ drift:
       is: false
       should: true
       message: package mdadm is not installed
+      remedy: apply
 compared:
   description: The roles that were compared; V(state) for a state given inline.
   returned: always
@@ -171,10 +131,6 @@ roles:
   returned: always
   type: list
   elements: str
-apply:
-  description: By role and kind, the declared resources that differ, complete with defaults and rendered contents.
-  returned: when O(required) is false
-  type: dict
 preflight:
   description: The problems that were found on the node, with or without drift; empty where there are none.
   returned: when O(preflight) is true, and where the user has no root rights

@@ -138,7 +138,8 @@ replacing:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect, ofed, ofed_change, package_locks, package_sets, rdma_names
+from ansible_collections.onecc.cluster.plugins.module_utils._change import ofed_change
+from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect, ofed, package_locks, package_sets, rdma_names
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 
@@ -147,28 +148,6 @@ def reboot_reasons(machine: Machine, stack: ofed.Stack, rule: str | None) -> lis
     return [
         *filter(None, [ofed.reboot_reason(machine, stack)]), *([rdma_names.reboot_reason(others, rule)] if others else []),
     ]
-
-
-def complete(packages: list[dict], change: ofed_change.Change) -> list[dict]:
-    """The declared packages, those that go back at the distribution's version, and the others that go back, which nobody holds."""
-    names = {package["name"] for package in packages}
-    back = [{"name": name, "version": version, "hold": False} for name, version in change.back.items() if name not in names]
-    declared = [{**package, "version": package["version"] or change.back.get(package["name"])} for package in packages]
-    return [{key: value for key, value in package.items() if value is not None} for package in (*declared, *back)]
-
-
-def replacing(module: AnsibleModule, machine: Machine, stack: ofed.Stack) -> dict | None:
-    """What the change to the declared provider takes, if there is one; fails if it is not allowed."""
-    wanted = module.params["provider"]
-    if not stack.provider or wanted in (stack.provider, ofed.DETECT):
-        return None
-    change = ofed_change.change(machine, stack.provider, wanted)
-    if stack.provider not in module.params["replace"]:
-        module.fail_json(
-            msg=f"The RDMA stack of this node is {stack}, declared is {wanted}. Nothing was changed. To replace it would {change}. If that is "
-            f"what you want, add {stack.provider} to ofed_replace (the option replace), or leave the provider undeclared to keep it."
-        )
-    return {"packages": complete(module.params["packages"], change), "remove": change.remove}
 
 
 def info(module: AnsibleModule, machine: Machine) -> dict:
@@ -182,7 +161,7 @@ def info(module: AnsibleModule, machine: Machine) -> dict:
         "gpudirect": gpudirect.ways(machine),
         "firmware": package_locks.firmware(machine),
         "reboot_reasons": reboot_reasons(machine, stack, module.params["persistent_names"]),
-        "replacing": replacing(module, machine, stack),
+        "replacing": ofed_change.replacing(module, machine, stack),
     }
 
 

@@ -46,62 +46,8 @@ versions:
   sample: {nccl: 2.26.2, open_mpi: 4.1.7, pytorch: 2.7.0}
 """
 
-import re
-
 from ansible.module_utils.basic import AnsibleModule
-
-# Lambda's PyTorch and TensorFlow are packages of the system's Python. -I: nothing of whoever runs this.
-PYTHON = ("/usr/bin/python3", "-I", "-c")
-# From a cold file system PyTorch and TensorFlow take half a minute each.
-SECONDS = 300
-
-NCCL = """
-import ctypes
-version = ctypes.c_int()
-error = ctypes.CDLL("libnccl.so.2").ncclGetVersion(ctypes.byref(version))
-if error:
-    raise SystemExit("ncclGetVersion fails with %d" % error)
-print("%d.%d.%d" % (version.value // 10000, version.value // 100 % 100, version.value % 100))
-"""
-PYTORCH = """
-import torch
-import torch.distributed
-from torch.distributed.fsdp import FullyShardedDataParallel
-from torch.nn.parallel import DistributedDataParallel
-if not torch.distributed.is_available() or not torch.distributed.is_nccl_available():
-    raise SystemExit("it is built without torch.distributed or without NCCL")
-print(torch.__version__)
-"""
-TENSORFLOW = "import tensorflow; print(tensorflow.__version__)"
-RDMA = """
-import ctypes, shutil
-ctypes.CDLL("libibverbs.so.1")
-ctypes.CDLL("librdmacm.so.1")
-if missing := [tool for tool in ("ibstat", "ibv_devinfo", "ib_write_bw") if not shutil.which(tool)]:
-    raise SystemExit("there is no " + ", ".join(missing))
-print("loaded")
-"""
-COMMANDS: dict[str, tuple[str, ...]] = {
-    "nccl": (*PYTHON, NCCL),
-    "open_mpi": ("mpirun", "--version"),
-    "pytorch": (*PYTHON, PYTORCH),
-    "tensorflow": (*PYTHON, TENSORFLOW),
-    "rdma": (*PYTHON, RDMA),
-}
-
-
-def load(module: AnsibleModule, component: str) -> tuple[bool, str]:
-    """Whether a component can be loaded; and its version, or why not, in a line."""
-    rc, stdout, stderr = module.run_command(
-        ["timeout", str(SECONDS), *COMMANDS[component]], environ_update={"LC_ALL": "C", "TF_CPP_MIN_LOG_LEVEL": "3"}, cwd="/"
-    )
-    if rc == 124:
-        return False, f"it is not loaded after {SECONDS} s"
-    said = (stderr if rc else stdout).strip().splitlines() or [f"exit status {rc}"]
-    if rc:
-        return False, said[-1].strip()
-    version = re.search(r"\d+(\.\w+)+\S*", said[0 if component == "open_mpi" else -1])
-    return True, version[0] if version else said[-1].strip()
+from ansible_collections.onecc.cluster.plugins.module_utils._change.smoke_tests import COMMANDS, load
 
 
 def main() -> None:

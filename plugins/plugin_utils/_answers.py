@@ -21,7 +21,9 @@ SAID = 500
 DEPTH = 8
 """Deepest nesting of the value of a field; those of the checks are lists of texts."""
 
-TEXTS = ("kind", "name", "field", "message")
+TEXTS = ("kind", "name", "field", "message", "remedy")
+REMEDIES = ("apply", "reboot", "manual")
+DIFF_TEXTS = ("before_header", "after_header", "before", "after")
 PROBLEM_TEXTS = ("field", "message")
 
 
@@ -51,6 +53,28 @@ def differences(answer: Any, roles: Iterable[str]) -> dict[str, list[dict]]:
     return {role: [_item(item, TEXTS) for item in answer[role]] for role in roles}
 
 
+def outcome(answer: Any, roles: list[str]) -> dict[str, Any]:
+    """What a change did: differences by role before it and of those the ones it took away, diffs, warnings, and why it failed."""
+    fields = {"before": dict, "done": dict, "diff": list, "warnings": list, "failed": str}
+    if not isinstance(answer, dict) or any(not isinstance(answer.get(field), type_) for field, type_ in fields.items()):
+        raise NotAnAnswer(f"it has not {', '.join(fields)} as they are")
+    if not set(answer["before"]) == set(answer["done"]) <= set(roles):
+        raise NotAnAnswer("it names other roles than were asked for")
+    if not all(isinstance(item, dict) for item in answer["diff"]) or len(answer["diff"]) > DIFFERENCES:
+        raise NotAnAnswer("its diff is none")
+    return {
+        **{field: differences(answer[field], list(answer[field])) for field in ("before", "done")},
+        "diff": [{field: _lines(item[field]) for field in DIFF_TEXTS if isinstance(item.get(field), str)} for item in answer["diff"]],
+        "warnings": [printable(str(line)) for line in answer["warnings"][:DIFFERENCES]],
+        "failed": _lines(answer["failed"]),
+    }
+
+
+def _lines(text: str) -> str:
+    """A text of some lines, with nothing else that acts on a terminal."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
 def problems(answer: Any) -> list[dict]:
     """What stands in the way of a change, as the preflight says it. Raises NotAnAnswer."""
     if not isinstance(answer, list) or len(answer) > DIFFERENCES:
@@ -61,6 +85,8 @@ def problems(answer: Any) -> list[dict]:
 def _item(item: Any, texts: tuple[str, ...]) -> dict:
     if not isinstance(item, dict) or not all(isinstance(item.get(field), str) for field in texts):
         raise NotAnAnswer(f"an item has not {', '.join(texts)} as texts")
+    if "remedy" in texts and item["remedy"] not in REMEDIES:
+        raise NotAnAnswer(f"a remedy is {printable(item['remedy'], SAID)!r}, and there are {', '.join(REMEDIES)}")
     if "role" in item:
         raise NotAnAnswer("an item says by itself of which role it is")
     if len(item.get("name", "")) > TEXT:

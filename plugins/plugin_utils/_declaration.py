@@ -33,8 +33,7 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node import (
     specs,
     storage,
 )
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import blocks
-from ansible_collections.onecc.cluster.plugins.plugin_utils import _secrets
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import ORDER, blocks, smoke_tests
 from jinja2 import nodes
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
@@ -47,8 +46,8 @@ _ACCESS = {"owner": {"type": "str", "default": "root"}, "group": {"type": "str",
 # What a node must have for a resource to be declared there. The node itself knows; without it, on every node. (YAML reads `on` as true.)
 _WHERE = {"where": {"type": "str", "choices": list(presence.CONDITIONS)}}
 
-# Kinds of resources in the order of applying, and what a resource of each may say.
-KINDS: dict[str, dict[str, dict[str, Any]]] = {
+# What a resource of each kind may say.
+_FIELDS: dict[str, dict[str, dict[str, Any]]] = {
     "packages": {
         "name": {"type": "str", "required": True},
         "version": {"type": "str"},
@@ -89,12 +88,16 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
         "active": {"type": "bool"},
         **_WHERE,
     },
+    "smoke_tests": smoke_tests.FIELDS,
     # Only compared: what differs there takes a reboot, or other hardware or drivers.
     "gpudirect": {"name": {"type": "str", "required": True, "choices": ["auto", "dmabuf", "peermem"]}, **_WHERE},
     "rdma_names": {"name": {"type": "str", "required": True, "choices": list(rdma_names.PATTERNS)}},
     # Only compared: nothing in roles/apply mends a cable. The rate is Gb/s, the width PCIe lanes.
     "rails": {"name": {"type": "str", "required": True}, **specs.RAILS, "rate": {"type": "float"}, "width": {"type": "int", "choices": list(pci.WIDTHS)}},
 }
+
+# The same in the order in which they are changed.
+KINDS = {kind: _FIELDS[kind] for kind in ORDER}
 
 # Kinds of which none at all is a declaration too: nobody but the declared users has access.
 _MEANT_WHEN_EMPTY = ("users",)
@@ -306,6 +309,9 @@ def complete(state: Any, folder: pathlib.Path | None = None, variables: Mapping[
         package_sets.complete(locked)
         if wrong := package_sets.mismatches(locked, package_sets.declared_versions(locked)):
             raise DeclarationError(f"locked_packages: {'; '.join(wrong)}.")
+    smoke_tests.complete(checked.get("smoke_tests", []), checked)
+    if not checked.get("smoke_tests", True):
+        del checked["smoke_tests"]
     for module in (item for item in checked.get("kernel_modules", []) if not item["unit"]):
         module["file"] = f"/etc/modules-load.d/onecc-{module['name']}.conf"
         module["content"] = f"{module['name']}\n"
@@ -434,30 +440,6 @@ def to_check(state: dict[str, list[dict]]) -> dict[str, list[dict]]:
         kind: [{key: value for key, value in item.items() if "sha256" not in item or key not in unsent} for item in items]
         for kind, items in state.items()
     }
-
-
-def to_apply(state: dict[str, list[dict]], differences: list[dict]) -> dict[str, list[dict]]:
-    """What is to be applied, by kind in the order of applying: the resources that differ, the mounts that rest on an array
-    that differs, the whole set of locked packages where one differs or their provider does, and the users who are no longer
-    declared, with their access taken away. Contents that not everybody may read are locked (_secrets)."""
-    differing = {(item["kind"], item["name"]) for item in differences}
-    kinds = {kind for kind, _name in differing}
-
-    def wanted(kind: str, item: dict) -> bool:
-        if kind == "locked_packages":  # only together do their versions match
-            return bool(kinds & {kind, "ofed_providers"})
-        rests_on = item.get("array") if kind == "mounts" else None
-        return (kind, item.get("name") or item.get("path")) in differing or bool(
-            rests_on and ("arrays", rests_on["name"]) in differing
-        )
-
-    chosen = {kind: [item for item in items if wanted(kind, item)] for kind, items in state.items()}
-    if "users" in state:
-        undeclared = {name for kind, name in differing if kind == "users"} - {user["name"] for user in state["users"]}
-        chosen["users"] += [validate(specs.USER, {"name": name, "access": False}, "users") for name in sorted(undeclared)]
-    if "files" in chosen:
-        chosen["files"] = [_secrets.locked(file) for file in chosen["files"]]
-    return {kind: items for kind, items in chosen.items() if items}
 
 
 # For no host, so that what these declarations need (filters, lookups, template files, patterns) is loaded and compiled before there

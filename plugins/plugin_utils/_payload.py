@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to the collection. Runs on the controller.
-"""What is sent to a node's Python for a comparison, and what it answers.
+"""What is sent to a node's Python for a comparison or a change, and what it answers.
 
-A request names the checker by its digest. A node that has not kept it says so, and gets it with the second request.
+A comparison names the checker by its digest. A node that has not kept it says so, and gets it with the second request. A change
+takes its code along.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -18,11 +20,12 @@ import zlib
 from collections.abc import Iterable
 from typing import Any
 
+from ansible_collections.onecc.cluster.plugins.module_utils._change import converge
 from ansible_collections.onecc.cluster.plugins.module_utils._node import loader, probe
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _answers
 
-NODE = probe.__name__.rpartition(".")[0]
-SOURCES = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "_node"
+UTILS = probe.__name__.rpartition("._node.")[0]
+SOURCES = pathlib.Path(__file__).resolve().parents[1] / "module_utils"
 
 # What the code in module_utils/_node is written for.
 MINIMUM = (3, 9)
@@ -30,6 +33,11 @@ MINIMUM_TEXT = ".".join(map(str, MINIMUM))
 
 # Python runs it with -I -S: no site-packages, no environment, nothing from the current directory.
 COMMAND = "{python} -I -S -c 'import sys, zlib; exec(zlib.decompress(sys.stdin.buffer.read(int(sys.stdin.buffer.readline()))))'"
+
+# The same for a change. Another run tells the two apart by their command lines (preflight.COMPARISON).
+CHANGE_COMMAND = (
+    "{python} -I -S -c 'import sys, zlib; change = zlib.decompress(sys.stdin.buffer.read(int(sys.stdin.buffer.readline()))); exec(change)'"
+)
 
 # Before all else, which an older Python may not even read. It is then the only problem that is said.
 _PYTHON = f"""
@@ -51,17 +59,27 @@ def _part(data: bytes) -> bytes:
 
 def _name(path: pathlib.Path) -> str:
     """The name by which the module of a file is imported."""
-    return ".".join([NODE, *path.relative_to(SOURCES).with_suffix("").parts]).removesuffix(".__init__")
+    return ".".join([UTILS, *path.relative_to(SOURCES).with_suffix("").parts]).removesuffix(".__init__")
+
+
+def _modules(*packages: str) -> dict[str, str]:
+    """The sources of packages of module_utils, by the names of their modules, and of the packages above them, which are empty."""
+    paths = [path for package in packages for path in sorted((SOURCES / package).rglob("*.py"))]
+    return {**dict.fromkeys(itertools.accumulate(UTILS.split("."), "{}.{}".format), ""), **{_name(path): path.read_text(encoding="utf-8") for path in paths}}
 
 
 # Ansible imports this in its main process, before it forks a worker a host: made here, it is made once.
-_MODULES = {
-    **dict.fromkeys(itertools.accumulate(NODE.split("."), "{}.{}".format), ""),
-    **{_name(path): path.read_text(encoding="utf-8") for path in sorted(SOURCES.rglob("*.py"))},
-}
+_MODULES = _modules("_node")
 _CHECKER = json.dumps(_MODULES).encode()
 DIGEST = hashlib.sha256(_CHECKER).hexdigest()
 _LOADER = _part(f"{_PYTHON}\nexec({_MODULES[loader.__name__]!r})".encode())
+
+
+@functools.cache
+def _changer() -> tuple[bytes, bytes]:
+    """What a change takes along: how to load it, and all that changes or compares."""
+    source = f"import types\nloader = types.ModuleType('loader')\nexec({_MODULES[loader.__name__]!r}, loader.__dict__)\nloader.change()"
+    return _part(f"{_PYTHON}\n{source}".encode()), _part(json.dumps(_modules("_node", "_change", "_inspect")).encode())
 
 
 def request(states: dict[str, dict[str, list[dict]]], clock: float | None = None) -> bytes:
@@ -73,6 +91,19 @@ def request(states: dict[str, dict[str, list[dict]]], clock: float | None = None
 def with_checker(asked: bytes) -> bytes:
     """The request for a node that wants the checker."""
     return asked + _part(_CHECKER)
+
+
+def change_request(states: dict[str, dict[str, list[dict]]], check_mode: bool) -> bytes:
+    """Asks to change a node to the states of some roles."""
+    head, sources = _changer()
+    asked = {"entry": converge.__name__, "states": states, "check_mode": check_mode}
+    return head + _part(json.dumps(asked, separators=(",", ":")).encode()) + sources
+
+
+def outcome(stdout: str, roles: Iterable[str]) -> dict[str, Any] | None:
+    """What a change did, out of what was printed; None where it did not get that far. Raises NotAnAnswer."""
+    raw = _after(converge.MARK, stdout)
+    return None if raw is None else _answers.outcome(raw, list(roles))
 
 
 def wanted(stdout: str) -> bool:

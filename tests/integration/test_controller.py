@@ -16,16 +16,15 @@ from test_nvme_raid import UNBUILD
 
 # What a run prints when it begins with something, and how many seconds later it is killed: spread over a first run.
 MOMENTS = [
-    ("Make arrays", 0.5, signal.SIGKILL),
-    ("Mount file systems", 0.3, signal.SIGTERM),
-    ("Make arrays", 0.0, signal.SIGTERM),
-    ("Make arrays", 1.0, signal.SIGTERM),
-    ("Make arrays", 2.0, signal.SIGKILL),
-    ("Make arrays", 4.0, signal.SIGTERM),
-    ("Make arrays", 8.0, signal.SIGKILL),
-    ("Mount file systems", 0.0, signal.SIGKILL),
-    ("Enable and start units", 0.0, signal.SIGKILL),
-    ("Compare the node with its declared state", 0.2, signal.SIGTERM),
+    ("Converge the roles with drift", 1.0, signal.SIGKILL),
+    ("Converge the roles with drift", 0.0, signal.SIGTERM),
+    ("Converge the roles with drift", 0.3, signal.SIGTERM),
+    ("Converge the roles with drift", 0.6, signal.SIGKILL),
+    ("Converge the roles with drift", 1.5, signal.SIGTERM),
+    ("Converge the roles with drift", 2.0, signal.SIGKILL),
+    ("Converge the roles with drift", 4.0, signal.SIGTERM),
+    ("Converge the roles with drift", 8.0, signal.SIGKILL),
+    ("Detect drift", 0.2, signal.SIGTERM),
 ]
 # The rest by `make thorough`.
 FEW = 1

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-import yaml
 from conftest import CHECKOUT, NODE, Lab, lambda_source
 
 USER = {"name": "ada", "uid": 2001, "sudo": True, "keys": ["ssh-ed25519 " + "A" * 68 + " ada@laptop"]}
@@ -22,9 +21,8 @@ USER = {"name": "ada", "uid": 2001, "sudo": True, "keys": ["ssh-ed25519 " + "A" 
 LOCKED = {"libnccl2": "2.26.2-0lambda0.22.04.1", "libcudart12": "12.8.90~12.8.1-0lambda0.22.04.1", "libopenmpi3": "4.1.7-0lambda0.22.04.1"}
 
 
-# All that there are, in the order of applying; also those that are not kept in state unasked.
-APPLIED = yaml.safe_load((CHECKOUT / "playbooks/tasks/apply.yml").read_text(encoding="utf-8"))
-ROLES = [task["ansible.builtin.include_role"]["name"].removeprefix("onecc.cluster.") for task in APPLIED]
+# All that there are, in an order in which each finds what it rests on; also those that are not kept in state unasked.
+ROLES = ["base", "ofed", "lambda_stack", "nvme_raid", "filesystems", "nccl"]
 
 
 @functools.lru_cache
@@ -139,12 +137,18 @@ def units(name: str, **_rest: object) -> Iterator[str]:
     yield f"systemctl disable {name}"
 
 
+def smoke_tests(name: str, **_rest: object) -> Iterator[str]:
+    yield f"rm /var/lib/onecc/smoke_tests/{name}"
+    yield f"echo >> /var/lib/onecc/smoke_tests/{name}"
+    yield f"truncate --size 0 /var/lib/onecc/smoke_tests/{name}"
+
+
 # By kind: the ways to change a resource. A kind without one fails the test below.
 CHANGES = {
     change.__name__: change
     for change in (
         packages, debconf_answers, locked_packages, ofed_providers, kernel_modules, sysctls, limits, directories, files, blocks, arrays,
-        mounts, users, nccl_configs, units,
+        mounts, users, nccl_configs, units, smoke_tests,
     )
 }
 

@@ -21,14 +21,14 @@ from typing import Any
 
 import pytest
 from ansible_collections.onecc.cluster.tests.unit.playbook import COLLECTION, LOCAL, UNREACHABLE, Playbook
-from conftest import CHECKOUT, Lab, running_lab
+from conftest import Lab, running_lab
 
 HEADS = ["head-1", "head-2"]
 COMPUTE = ["node-1", "node-2", "node-3", "node-4"]
 NODES = [*HEADS, "cpu-1", *COMPUTE]
 
 VARIABLES = {
-    "test_folder": "str", "test_version": "str", "test_broken": "list", "test_reboots": "list", "test_hangs": "list", "test_foreign": "list",
+    "test_folder": "str", "test_version": "str", "test_hangs": "list", "test_foreign": "list",
 }
 LOG = "echo {word} {{{{ inventory_hostname }}}} >> {{{{ test_folder }}}}/log"
 
@@ -40,11 +40,27 @@ def log(word: str) -> dict[str, Any]:
 STATE = {"files": [{
     "path": "{{ test_folder }}/state/{{ inventory_hostname }}", "content": "{{ test_version }}\n", "owner": str(os.getuid()), "group": str(os.getgid()),
 }]}
-TASKS = [
-    log("apply"),
-    {"ansible.builtin.raw": "echo {{ 'broken' if inventory_hostname in test_broken else test_version }} > {{ test_folder }}/state/{{ inventory_hostname }}"},
-    {"ansible.builtin.set_fact": {"onecc_reboot_reasons": ["driver 570 runs, 580 is installed"]}, "when": "inventory_hostname in test_reboots"},
-]
+# Stands in for a node's Python. It logs a change, spoils what was written on a node that is broken, and adds to the answers of a node whose
+# driver is an old one the difference that such a node has: this computer cannot have seven drivers.
+PYTHON = r"""#!/bin/sh
+cd {folder}
+before=$(cat state/{name} 2>/dev/null)
+said=$(/usr/bin/python3 "$@")
+status=$?
+if [ "$(cat state/{name} 2>/dev/null)" != "$before" ]; then
+    echo apply {name} >> log
+    if grep -qx {name} broken; then echo broken > state/{name}; fi
+fi
+if grep -qx {name} reboots; then
+    said=$(printf '%s\n' "$said" | sed -E 's/^(onecc.cluster (drift|converge .*"before":) .*"base": )\[(\]|\{{)/\1[REBOOT\3/; s/REBOOT\]/REBOOT]/; s/REBOOT\{{/REBOOT, {{/; s/REBOOT/{reboot}/')
+fi
+printf '%s\n' "$said"
+exit $status
+"""
+REBOOT = {
+    "kind": "locked_packages", "name": "nvidia-driver-580", "field": "running", "is": "570", "should": "580",
+    "message": "driver 570 runs, 580 is installed", "remedy": "reboot",
+}
 # As Slurm's will: they know by the reason whose drain it is.
 DRAIN = [
     {"ansible.builtin.fail": {"msg": "jobs do not end"}, "when": "inventory_hostname in test_hangs"},
@@ -65,7 +81,7 @@ class Cluster:
         role = copy / "roles" / "base"
         options = {name: {"type": type_, "required": True} for name, type_ in VARIABLES.items()}
         for name, content in {
-            "state.yml": STATE, "defaults/main.yml": {}, "tasks/main.yml": TASKS,
+            "state.yml": STATE, "defaults/main.yml": {},
             "meta/argument_specs.yml": {"argument_specs": {"main": {"options": options}}},
         }.items():
             (role / name).write_text(json.dumps(content))  # JSON is YAML
@@ -73,7 +89,11 @@ class Cluster:
         (folder / "state").mkdir()
         (folder / "drain.yml").write_text(json.dumps(DRAIN))
         (folder / "resume.yml").write_text(json.dumps(RESUME))
-        hosts = {name: away.get(name.replace("-", "_"), LOCAL) for name in NODES}
+        for name in NODES:
+            python = folder / f"python-{name}"
+            python.write_text(PYTHON.format(folder=folder, name=name, reboot=json.dumps(REBOOT)))
+            python.chmod(0o755)
+        hosts = {name: away.get(name.replace("-", "_"), f"{LOCAL} ansible_python_interpreter={folder}/python-{name}") for name in NODES}
         groups = {"onecc_head": HEADS, "onecc_compute": COMPUTE, "onecc_generic_cpu": ["cpu-1"]}
         (folder / "hosts").write_text("".join([
             *(f"{name} {variables}\n" for name, variables in hosts.items()),
@@ -85,8 +105,10 @@ class Cluster:
     def run(self, *arguments: str, hooks: bool = True, **variables: Any) -> subprocess.CompletedProcess[str]:
         """Runs update.yml. Variables without a prefix are those of the test role; the log begins anew."""
         (self.folder / "log").write_text("")
+        for name in ("broken", "reboots"):
+            (self.folder / name).write_text("".join(f"{node}\n" for node in variables.pop(name, [])))
         settings = {name: value for name, value in variables.items() if name.startswith("onecc_")}
-        test = {"broken": [], "reboots": [], "hangs": [], "foreign": [], "version": "1", "folder": str(self.folder)}
+        test = {"hangs": [], "foreign": [], "version": "1", "folder": str(self.folder)}
         test |= {name: value for name, value in variables.items() if name not in settings}
         return self.playbook.run(
             "-e", json.dumps({
@@ -196,7 +218,7 @@ def test_reboots(cluster):
     """On this computer, which is not rebooted."""
     done = cluster.run(reboots=["node-1"])
     assert done.returncode == 2
-    assert cluster.log() == ["drain node-1", "apply node-1"] and cluster.statuses("node-1", "node-2") == ["failed", "drift"]
+    assert cluster.log() == ["drain node-1", "apply node-1"] and cluster.statuses("node-1", "node-2") == ["drift", "drift"]
     assert cluster.notes()["node-1"] == [
         DRAINED, "needs a reboot, which onecc_update_reboot does not allow: driver 570 runs, 580 is installed",
     ]
@@ -231,9 +253,9 @@ def test_a_node_that_is_away(tmp_path):
 def test_wrong_settings_are_refused_before_a_node_is_asked(cluster):
     done = cluster.run(onecc_update_reboot="perhaps", onecc_update_max_failures=0)
     assert done.returncode == 2
-    assert "onecc_update_reboot" in done.stdout and "perhaps" in done.stdout and "Compare the node" not in done.stdout
+    assert "onecc_update_reboot" in done.stdout and "perhaps" in done.stdout and "Detect drift" not in done.stdout
     done = cluster.run(onecc_update_canaries=2)
-    assert "there is no setting onecc_update_canaries" in done.stdout and "Compare the node" not in done.stdout
+    assert "there is no setting onecc_update_canaries" in done.stdout and "Detect drift" not in done.stdout
 
 
 # On lab nodes
@@ -290,9 +312,8 @@ def test_three_nodes_and_their_head(lab_of_four: Lab) -> None:
     assert lab.ssh(HEAD, "cat /var/tmp/onecc-test-drains").splitlines() == [f"drain {CANARY}"]
 
     lab.ssh(CANARY, "systemctl stop onecc-test-spoiler")
-    # A reason for all of them, which each node drops with its reboot.
-    (lab.folder / "reasons.yml").write_text(json.dumps({"onecc": {"vars": {"onecc_reboot_reasons": ["the test wants it"]}}}))
-    sources = ("-i", str(CHECKOUT / "inventory"), "-i", str(lab.folder / "reasons.yml"))
+    # Only a reboot gives devices other names.
+    sources = ("-e", json.dumps({"onecc_roles": ["base", "ofed", "nvme_raid", "filesystems", "nccl"], "ofed_persistent_names": "pci"}))
     done = lab.run("update", *sources, "-e", json.dumps({**settings, "onecc_update_reboot": True}))
     print(done.output)
     assert done.rc == 0, done.output

@@ -177,7 +177,7 @@ def _lost_key(machine: Machine, user: dict) -> Iterator[dict]:
         yield difference(
             name, "keys", sorted(used & have), sorted(wanted),
             f"user {name}: this very run is connected by a key that is no longer declared, and taking it away could lock you "
-            "out. Connect by another user or key to remove it, or declare it again", refused=True,
+            "out. Connect by another user or key to remove it, or declare it again", remedy="manual",
         )
 
 
@@ -190,7 +190,7 @@ def _account(machine: Machine, user: dict, found: Account | None) -> Iterator[di
     if user["uid"] not in (None, found.uid):
         yield difference(
             name, "uid", found.uid, user["uid"], f"user {name}: the uid is {found.uid}, declared is {user['uid']}. It stays, for the "
-            "user's files would belong to nobody: declare that uid, or move the files and the account yourself", refused=True,
+            "user's files would belong to nobody: declare that uid, or move the files and the account yourself", remedy="manual",
         )
     if found.expired:
         yield difference(name, "expired", True, False, f"user {name}: the account has expired")
@@ -204,7 +204,7 @@ def _new(machine: Machine, user: dict) -> Iterator[dict]:
     if uid is None:
         yield difference(
             name, "uid", None, None, f"user {name}: there is no such account, and none is made without a declared uid: on "
-            "every node the same number has to own its files. Declare one, from 1000 on", refused=True,
+            "every node the same number has to own its files. Declare one, from 1000 on", remedy="manual",
         )
         return
     reasons = []
@@ -221,7 +221,7 @@ def _new(machine: Machine, user: dict) -> Iterator[dict]:
         if (inode := machine.inode(f"{HOMES}/{name}")).st_uid != uid:
             reasons.append(f"{HOMES}/{name} is there already and belongs to uid {inode.st_uid}. Declare that uid, or move it away")
     for reason in reasons:
-        yield difference(name, "uid", None, uid, f"user {name} cannot be made: {reason}", refused=True)
+        yield difference(name, "uid", None, uid, f"user {name} cannot be made: {reason}", remedy="manual")
     if not reasons:
         yield difference(name, "exists", False, True, f"user {name} does not exist")
 
@@ -231,7 +231,7 @@ def _groups(machine: Machine, user: dict, found: Account | None) -> Iterator[dic
     if unknown := sorted(declared - {group[0] for group in _fields(machine, "/etc/group")}):
         yield difference(
             name, "groups", sorted(found.groups) if found else [], user["groups"], f"user {name}: the node has no group "
-            f"{', '.join(unknown)}. Install what makes it, run groupadd, or do not declare it", refused=True,
+            f"{', '.join(unknown)}. Install what makes it, run groupadd, or do not declare it", remedy="manual",
         )
     elif found and (missing := sorted(declared - found.groups - {found.group})):
         yield difference(name, "groups", sorted(found.groups), user["groups"], f"user {name} is not in {', '.join(missing)}")
@@ -243,7 +243,7 @@ def _login(machine: Machine, user: dict, found: Account | None) -> Iterator[dict
     name, shell = user["name"], user["shell"] or (found.shell if found else SHELL)
     if wrong := _unusable(machine, shell):
         advice = "Declare one that is" if user["shell"] is None else "Install what has it, or declare another one"
-        yield difference(name, "shell", shell, None, f"user {name} cannot log in: the shell {shell} {wrong}. {advice}", refused=True)
+        yield difference(name, "shell", shell, None, f"user {name} cannot log in: the shell {shell} {wrong}. {advice}", remedy="manual")
     if found and found.stale:
         yield difference(
             name, "password", "to be changed", None,

@@ -46,11 +46,11 @@ def compare(machine: Machine, module: types.ModuleType, resources: list[dict], r
     try:
         found.extend(module.check(machine, own))
     except TooLarge as error:
-        found.append(difference(error.filename, "size", None, None, f"{error.filename}: {error.strerror}, which is not read", refused=True))
+        found.append(difference(error.filename, "size", None, None, f"{error.filename}: {error.strerror}, which is not read", remedy="manual"))
     yield from found
     for resource in own:
         name = resource.get("name") or resource.get("path")
-        fields = {item["field"] for item in found if item["name"] == name and not item.get("refused")}
+        fields = {item["field"] for item in found if item["name"] == name and item["remedy"] != "manual"}
         for path in getattr(module, "files", obstacles.files)(machine, resource, fields) if fields else ():
             yield from (unwritable(resource, why) for why in obstacles.obstacles(machine, path))
 
@@ -63,4 +63,4 @@ def strangers(resource: dict, path: str, why: durable.Refused, roots_own: frozen
 
 
 def unwritable(resource: dict, why: str) -> dict:
-    return difference(resource.get("name") or resource.get("path"), obstacles.FIELD, False, True, why, refused=True)
+    return difference(resource.get("name") or resource.get("path"), obstacles.FIELD, False, True, why, remedy="manual")

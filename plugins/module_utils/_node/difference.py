@@ -8,16 +8,13 @@
 from __future__ import annotations
 
 
-def difference(name: str, field: str, is_: object, should: object, message: str, refused: bool = False) -> dict:
+def difference(name: str, field: str, is_: object, should: object, message: str, remedy: str = "apply") -> dict:
     """One difference of the resource `name`: its `field` is `is_` and should be `should`; `message` says so in a line.
 
-    `refused` marks what no converge mends, because mending it would destroy something that the declared state does
-    not name, or takes a person, such as a cable.
+    `remedy` is what takes the difference away: "apply" (converge does), "reboot", or "manual", where to mend it would destroy
+    something that the declared state does not name, or takes a person, such as a cable.
     """
-    found = {"name": name, "field": field, "is": is_, "should": should, "message": message}
-    if refused:
-        found["refused"] = True
-    return found
+    return {"name": name, "field": field, "is": is_, "should": should, "message": message, "remedy": remedy}
 
 
 def mended(differences: list[dict]) -> dict:

@@ -192,14 +192,14 @@ def check(machine: Machine, declared: dict) -> Iterator[dict]:
     for line in fstab_lines(machine.text("/etc/fstab") or "", path):
         yield difference(path, "fstab", line, None, f"mount {path}: /etc/fstab mounts it too: {line}")
     if held := _automount(machine, path):
-        yield difference(path, "automount", True, False, f"mount {path}: {held}", refused=True)
+        yield difference(path, "automount", True, False, f"mount {path}: {held}", remedy="manual")
     elif not mounted:
         yield from _not_mounted(machine, mount)
     elif (should := _should(machine, mount, rests_on, mounted)) is not None:
         yield difference(
             path, "source", mounted.source, should,
             f"mount {path}: {mounted.source} is mounted there, declared is {should}. It is not ours to detach: "
-            "unmount it, or declare another path", refused=True,
+            "unmount it, or declare another path", remedy="manual",
         )
     else:
         yield from _options(mount, mounted)
@@ -243,12 +243,12 @@ def _not_mounted(machine: Machine, mount: dict) -> Iterator[dict]:
     path, below = mount["path"], _innermost(machine, mount["path"])
     if not (below and below.fstype in specs.NETWORK):  # whose server may not answer
         if wrong := _mount_point(machine, path, below):
-            yield difference(path, "mount_point", False, True, f"mount {path}: {wrong}", refused=True)
+            yield difference(path, "mount_point", False, True, f"mount {path}: {wrong}", remedy="manual")
             return
         if hidden := machine.names(path):
             yield difference(
                 path, "empty", False, True, f"mount {path}: nothing is mounted there, and it holds {len(hidden)} entries that a mount "
-                f"would hide ({hidden[0]}, …). Move them away first", refused=True,
+                f"would hide ({hidden[0]}, …). Move them away first", remedy="manual",
             )
             return
     why = silence(machine, mount)
@@ -276,7 +276,7 @@ def _options(mount: dict, mounted: block.Mounted) -> Iterator[dict]:
     if lasting and mounted.fstype in ("xfs", *specs.NETWORK):
         yield difference(
             path, "options", sorted(mounted.options), wanted, f"mount {path}: it is mounted without {', '.join(missing)}, and a remount does not "
-            f"change {', '.join(lasting)}. Run `systemctl stop {unit_name(path)}` when nothing uses it, and run again", refused=True,
+            f"change {', '.join(lasting)}. Run `systemctl stop {unit_name(path)}` when nothing uses it, and run again", remedy="manual",
         )
     elif missing:
         yield difference(
@@ -296,14 +296,14 @@ def _answers(machine: Machine, mount: dict, mounted: block.Mounted) -> Iterator[
         yield difference(
             path, "answers", False, True,
             f"mount {path}: {who}, so whoever reads {path} waits. It is mounted from {mounted.source}: start the server, "
-            "or unmount it with umount -f -l", refused=True,
+            "or unmount it with umount -f -l", remedy="manual",
         )
         return
     except OSError as error:
         # An XFS that lost a drive under way, or an NFS whose server forgot it.
         yield difference(
             path, "mounted", error.strerror, True, f"mount {path}: {mounted.source} is mounted there and does not answer: "
-            f"{error.strerror}. It is not ours to detach: unmount it", refused=True,
+            f"{error.strerror}. It is not ours to detach: unmount it", remedy="manual",
         )
         return
     yield from check_access("mount", path, inode, mount)
@@ -341,7 +341,7 @@ def _directory(machine: Machine, mount: dict) -> Iterator[dict]:
         now = "; ".join(item["message"] for item in found)
         yield difference(
             path, "empty", False, True, f"{now}. There is no spare drive, and {why}: it stays as it is. Declare another path, or it as it is",
-            refused=True,
+            remedy="manual",
         )
         return
     yield from found
@@ -357,5 +357,5 @@ def _unit(machine: Machine, mount: dict, source: str) -> Iterator[dict]:
     for file, how in unit_files.overriding(machine, name, text, "Mount"):
         yield difference(
             path, "overridden", file, None, f"mount {path}: {file} {how}, so {UNITS}/{name} is not what holds. Remove it, or declare what it says",
-            refused=True,
+            remedy="manual",
         )

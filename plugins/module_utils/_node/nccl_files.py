@@ -57,7 +57,7 @@ def wanted(machine: Machine, declared: dict) -> Wanted | None:
         if absent:
             found.refused.append(difference(
                 path, "topology", absent, [], f"{path}: the declared topology names {', '.join(absent)}, which this node does not "
-                "have. It is another machine's", refused=True,
+                "have. It is another machine's", remedy="manual",
             ))
         else:
             found.files[TOPOLOGY] = declared["sha256"]
@@ -66,14 +66,14 @@ def wanted(machine: Machine, declared: dict) -> Wanted | None:
     for line in foreign(machine, path):
         if not nccl_conf.PLAIN.fullmatch(line.text):
             message = f"{path} line {line.number}, which is not ours, is not what NCCL reads it as: {line.text[:80]!a}"
-            found.refused.append(difference(path, f"line {line.number}", line.text, None, message, refused=True))
+            found.refused.append(difference(path, f"line {line.number}", line.text, None, message, remedy="manual"))
         value, _reason = settings.pop(line.name, (None, ""))
         if value is not None and alike(machine, line, value):
             found.kept.append(line)
         elif value is not None:
             found.refused.append(difference(
                 path, line.name, line.value, value, f"{path} line {line.number}, which is not ours, sets {line.name} to "
-                f"{line.value[:200]!a}, declared is {value}. Remove the line, or declare its value", refused=True,
+                f"{line.value[:200]!a}, declared is {value}. Remove the line, or declare its value", remedy="manual",
             ))
     found.settings = [{"name": name, "value": value, "reason": reason} for name, (value, reason) in settings.items()]
     if declared.get("profile") and (ports or interface):
@@ -150,7 +150,7 @@ def compare(machine: Machine, declared: dict, should: Wanted) -> Iterator[dict]:
         why = ", and ".join(gpudirect.impossible(machine, "auto")) or f"{', and '.join(how['obstacles'])}, and {gpudirect.PEERMEM} is not loaded"
         yield difference(
             path, "gpudirect", how, True, f"{path}: adapters do not reach the GPUs' memory: {why}. Load {gpudirect.PEERMEM} (the role ofed does), "
-            "or install NVIDIA's open kernel module", refused=True,
+            "or install NVIDIA's open kernel module", remedy="manual",
         )
 
 

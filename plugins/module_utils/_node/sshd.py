@@ -88,7 +88,7 @@ def check(machine: Machine, users: list[dict]) -> Iterator[dict]:
 
 
 def _difference(user: dict, wrong: str) -> dict:
-    return difference(user["name"], "sshd", False, True, f"user {user['name']}: {wrong}", refused=True)
+    return difference(user["name"], "sshd", False, True, f"user {user['name']}: {wrong}", remedy="manual")
 
 
 def for_everybody(found: list[Setting]) -> list[Setting]:

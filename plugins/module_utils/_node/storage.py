@@ -45,11 +45,11 @@ class Plan:
         self.differences.append(difference(name, field, is_, should, f"array {name}: {message}"))
 
     def refuse(self, name: str, field: str, is_: object, should: object, message: str) -> None:
-        self.differences.append(difference(name, field, is_, should, f"array {name}: {message}", refused=True))
+        self.differences.append(difference(name, field, is_, should, f"array {name}: {message}", remedy="manual"))
 
     @property
     def refused(self) -> list[str]:
-        return [item["message"] for item in self.differences if item.get("refused")]
+        return [item["message"] for item in self.differences if item["remedy"] == "manual"]
 
 
 def new_uuid() -> str:

@@ -38,10 +38,12 @@ def test_nothing_is_declared_unasked():
 
 
 def test_a_lock(lock):
-    assert declared(lock=lock) == {"locked_packages": [
+    found = declared(lock=lock)
+    assert [test["name"] for test in found["smoke_tests"]] == ["nccl", "open_mpi", "pytorch", "tensorflow", "rdma"]
+    assert found["locked_packages"] == [
         {"name": "linux-image-5.15.0-105-generic", "version": "5.15.0-105.115", "hold": True, "family": "none", "running": "kernel"},
         {"name": "nvidia-driver-570-server-open", "version": "570.148.08-0lambda0.22.04.1", "hold": True, "family": "driver", "running": "driver"},
-    ]}
+    ]
 
 
 def test_packages_beside_the_lock(lock):

@@ -94,10 +94,3 @@ def test_wrong_input_is_named(variables, words):
     with pytest.raises(_declaration.DeclarationError) as raised:
         state(**variables)
     assert all(word in raised.value.message for word in words), raised.value.message
-
-
-def test_the_set_goes_with_its_provider():
-    """A provider that is to change takes the packages into the same transaction, whether or not one of them differs."""
-    found = state(ofed_provider="inbox")
-    chosen = _declaration.to_apply(found, [{"kind": "ofed_providers", "name": "inbox"}])
-    assert chosen == {"ofed_providers": found["ofed_providers"], "locked_packages": found["locked_packages"]}

@@ -50,7 +50,7 @@ def in_the_way(machine: Machine, path: str, directory: bool = False) -> dict | N
     if inode is None or (stat.S_ISDIR if directory else stat.S_ISREG)(inode.st_mode):
         return None
     message = f"{path} is not {what}. Nothing is done to it: move it away, or declare another path"
-    return difference(path, "type", "other", "directory" if directory else "file", message, refused=True)
+    return difference(path, "type", "other", "directory" if directory else "file", message, remedy="manual")
 
 
 def systems_own(path: str) -> str | None:

@@ -27,5 +27,5 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
         found = list(check_access("directory", path, inode, directory))
         if found and (why := systems_own(path)):
             words = f"{'; '.join(item['message'] for item in found)}. {why}, and stays as it is: declare another path, or it as it is"
-            found = [difference(path, "system", True, False, words, refused=True)]
+            found = [difference(path, "system", True, False, words, remedy="manual")]
         yield from found

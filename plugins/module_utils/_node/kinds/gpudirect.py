@@ -18,4 +18,4 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     for declared in resources:
         name = declared["name"]
         if why := gpudirect.impossible(machine, name):
-            yield difference(name, "possible", False, True, f"GPUDirect RDMA ({name}) is not possible: {', and '.join(why)}", refused=True)
+            yield difference(name, "possible", False, True, f"GPUDirect RDMA ({name}) is not possible: {', and '.join(why)}", remedy="manual")

@@ -53,7 +53,7 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
                 yield difference(name, "loaded", False, True, f"kernel module {name} is not loaded")
         if not kernel.built_in(machine, name) and (why := forbidden(machine, name, bool(module.get("file")))):
             message = f"kernel module {name} is not loaded at boot: {why}. Remove that, or do not declare the module"
-            yield difference(name, "forbidden", True, False, message, refused=True)
+            yield difference(name, "forbidden", True, False, message, remedy="manual")
         if module.get("file") and machine.text(module["file"]) != module["content"]:
             yield difference(
                 name, "at_boot", False, True, f"kernel module {name} is not loaded at boot by {module['file']}"

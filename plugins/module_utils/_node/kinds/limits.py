@@ -47,7 +47,7 @@ def _untakable(machine: Machine, limit: dict) -> Iterator[dict]:
             yield difference(
                 "nofile", "value", value, limit["manager"],
                 f"limit nofile: declared is {limit['manager']}, and the kernel allows {value} ({when}: fs.nr_open). Declare at most "
-                "that, or a higher fs.nr_open among the sysctls", refused=True,
+                "that, or a higher fs.nr_open among the sysctls", remedy="manual",
             )
             return
 
@@ -66,7 +66,7 @@ def _logins(machine: Machine, resources: list[dict]) -> Iterator[dict]:
             for limit in resources:
                 yield difference(
                     limit["name"], "pam", only, None, f"limit {limit['name']}: logins by SSH do not get it, for {reason}. Have it "
-                    "there as the package openssh-server has it: session required pam_limits.so", refused=True,
+                    "there as the package openssh-server has it: session required pam_limits.so", remedy="manual",
                 )
             return
     lines = pam.limit_lines(machine, ours)
@@ -90,7 +90,7 @@ def _overridden(limit: dict, lines: list[pam.Line], persons: list[pam.Person], o
         yield difference(
             name, "overridden", line.value or None, limit["manager"],
             f"limit {name}: {line.place} {says}, at each new login of {', '.join(dict.fromkeys(who))}. Take that line away, or "
-            "declare what it says", refused=True,
+            "declare what it says", remedy="manual",
         )
 
 
@@ -116,7 +116,7 @@ def _services(machine: Machine, limit: dict) -> Iterator[dict]:
             yield difference(
                 limit["name"], "overridden", last.value, limit["manager"],
                 f"limit {limit['name']}: {last.place} sets {last.key}={last.value} for {who}, declared is {limit['manager']}. Take "
-                "that line away, or declare what it says", refused=True,
+                "that line away, or declare what it says", remedy="manual",
             )
 
 

@@ -66,12 +66,13 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
             is_ = running(machine, package["running"])
             if is_ not in (None, should):
                 yield difference(
-                    name, "reboot", is_, should, f"reboot needed: {package['running']} {is_} runs, {should} is installed ({name})"
+                    name, "reboot", is_, should, f"reboot needed: {package['running']} {is_} runs, {should} is installed ({name})",
+                    remedy="reboot",
                 )
     for family, versions in families(resources, sound).items():
         if len(versions) > 1:
             (one, first), (other, second) = list(versions.items())[:2]
             yield difference(
                 second, "family", other, one, f"{first} {one} and {second} {other} are installed, and of the family {family!r}: declare one "
-                "version for both", refused=True,
+                "version for both", remedy="manual",
             )

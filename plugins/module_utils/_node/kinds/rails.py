@@ -30,7 +30,7 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     for declared in resources:
         name, layout = declared["name"], rails.layout(machine, declared)
         for field, is_, should, message in (*number(machine, layout, declared), *each(machine, layout, declared)):
-            yield difference(name, field, is_, should, f"{name}: {message}", refused=True)
+            yield difference(name, field, is_, should, f"{name}: {message}", remedy="manual")
 
 
 def number(machine: Machine, layout: rails.Layout, declared: dict) -> Iterator[tuple]:

@@ -18,4 +18,4 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     for declared in resources:
         name = declared["name"]
         if others := rdma_names.others(machine, name):
-            yield difference(name, "reboot", others, name, rdma_names.reboot_reason(others, name))
+            yield difference(name, "reboot", others, name, rdma_names.reboot_reason(others, name), remedy="reboot")

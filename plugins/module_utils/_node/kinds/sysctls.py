@@ -39,7 +39,7 @@ def _now(machine: Machine, sysctl: dict) -> Iterator[dict]:
     if value is None:
         yield _missing(machine, sysctl)
     elif wrong := _untakable(name, value.split(), should):
-        yield difference(name, "value", " ".join(value.split()), " ".join(should), f"sysctl {name}: {wrong}", refused=True)
+        yield difference(name, "value", " ".join(value.split()), " ".join(should), f"sysctl {name}: {wrong}", remedy="manual")
     elif value.split() != should:
         is_, should_ = " ".join(value.split()), " ".join(should)
         yield difference(name, "value", is_, should_, f"sysctl {name} is {is_}, declared is {should_}")
@@ -53,7 +53,7 @@ def _missing(machine: Machine, sysctl: dict) -> dict:
     if to_load:
         return difference(name, "exists", False, True, message)
     advice = "Do not declare it for this node, or declare the kernel module that brings it"
-    return difference(name, "exists", False, True, f"{message}. {advice}", refused=True)
+    return difference(name, "exists", False, True, f"{message}. {advice}", remedy="manual")
 
 
 def _untakable(name: str, is_: list[str], should: list[str]) -> str | None:
@@ -90,5 +90,5 @@ def _at_boot(machine: Machine, sysctl: dict, settings: list[sysctl_files.Assignm
         yield difference(
             name, "overridden", is_, sysctl["value"],
             f"sysctl {name}: at the next boot {last.place} {says}; declared is {sysctl['value']}. Take that line away, or declare "
-            "what it says", refused=True,
+            "what it says", remedy="manual",
         )

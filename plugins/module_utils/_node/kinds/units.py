@@ -42,11 +42,11 @@ def _check(unit: dict, found: dict[str, str]) -> Iterator[dict]:
     if load == "masked" and wanted:
         should = "enabled" if unit.get("enabled") else "active"
         message = f"unit {name} is masked, declared is {should}. Somebody wanted it off: systemctl unmask {name}, or do not declare it"
-        yield difference(name, "masked", True, False, message, refused=True)
+        yield difference(name, "masked", True, False, message, remedy="manual")
         return
     if load in BROKEN and wanted:
         message = f"unit {name}: systemd cannot read {found.get('FragmentPath') or 'it'} ({load}). See systemctl status {name}"
-        yield difference(name, "load", load, "loaded", message, refused=True)
+        yield difference(name, "load", load, "loaded", message, remedy="manual")
         return
     enabled = state in ENABLED
     if unit.get("enabled") is not None and enabled != unit["enabled"] and state not in NEITHER:
@@ -59,4 +59,4 @@ def _check(unit: dict, found: dict[str, str]) -> Iterator[dict]:
         unmet = should == "active" and found.get("ConditionResult") == "no" and found.get("ConditionTimestampMonotonic", "0") != "0"
         why = f": one of its conditions is not met, see systemctl status {name}" if unmet else ""
         message = f"unit {name} is {found.get('ActiveState')}, declared is {should}{why}"
-        yield difference(name, "active", active, unit["active"], message, refused=unmet)
+        yield difference(name, "active", active, unit["active"], message, remedy="manual" if unmet else "apply")

@@ -11,7 +11,7 @@ import pytest
 from ansible.errors import AnsibleError
 from ansible_collections.onecc.cluster.plugins.action import drift as action
 from ansible_collections.onecc.cluster.plugins.module_utils._node import loader, probe
-from ansible_collections.onecc.cluster.plugins.plugin_utils import _payload
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _payload, _state_action
 from ansible_collections.onecc.cluster.tests.unit.playbook import LOCAL, Playbook, drift, keep, kept
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/usr/bin/python3"), reason="/usr/bin/python3 is not here")
@@ -29,7 +29,7 @@ def test_a_comparison(tmp_path):
     tasks = [
         drift("inline", state=MISSING),
         drift("empty", state={}),
-        drift("required", state=MISSING, required=True),
+        drift("required", state=MISSING, fail_on_drift=True),
         drift("role", roles=["onecc.cluster.nvme_raid"]),
         drift("default"),
         {**drift("chosen"), "vars": {"onecc_roles": "{{ ['nvme_raid'] }}"}},
@@ -56,18 +56,16 @@ def test_a_comparison(tmp_path):
     result = {name: kept(tmp_path, name) for name in names}
 
     inline = result["inline"]
-    assert (inline["changed"], inline["failed"], inline["schema"]) == (False, False, 1)
+    assert (inline["changed"], inline["failed"], inline["schema"]) == (False, False, 2)
     assert "preflight" not in inline
     assert [(item["role"], item["kind"], item["name"], item["field"]) for item in inline["drift"]] == [
         ("state", "packages", "no-such-package", "installed"), ("state", "files", "/no/such/file", "exists"),
     ]
     assert inline["roles"] == inline["compared"] == ["state"]
-    assert inline["apply"]["state"]["packages"] == [{"name": "no-such-package", "version": None, "replaces": [], "where": None}]
-    assert inline["apply"]["state"]["files"][0]["content"] == "x"
     assert inline["msg"].splitlines()[0] == "2 resources differ from the declared state:"
-    assert (result["empty"]["drift"], result["empty"]["roles"], result["empty"]["apply"]) == ([], [], {})
+    assert (result["empty"]["drift"], result["empty"]["roles"]) == ([], [])
 
-    assert result["required"]["failed"] and "apply" not in result["required"]
+    assert result["required"]["failed"]
     assert result["required"]["drift"] == inline["drift"]
     assert result["role"]["compared"] == ["nvme_raid"]
     assert result["default"]["compared"] == ["base", "lambda_stack", "nvme_raid", "filesystems", "nccl"]
@@ -76,15 +74,15 @@ def test_a_comparison(tmp_path):
     assert ("mounts", "/no/such/mount") in {(item["kind"], item["name"]) for item in result["role"]["drift"]}
     assert result["noisy"]["drift"] == result["automatic"]["drift"] == inline["drift"]
 
-    assert result["hostile"]["apply"]["state"]["files"][0]["content"] == hostile
+    assert result["hostile"]["drift"][0]["name"] == "/no/such/file"
     assert not made.exists()
 
     for name, words in {
         "pythonless": ["The check did not run on the node (exit status 127)", "/no/such/python"],
         "hostile_name": [hostile, "a Debian package name"],
         "both": ["roles or state, not both"],
-        "option": ["stat", "state", "required"],
-        "kind": ["kind package.", "packages, kernel_modules"],
+        "option": ["stat", "state", "fail_on_drift"],
+        "kind": ["kind package.", "packages, directories"],
         "unknown": ["'no_such_role'", "nvme_raid"],
         "path": ["'../nvme_raid'", "nvme_raid"],
         "variable": ["nvme_raid_layout", "auto, array, drive, directory", "raid5"],
@@ -96,7 +94,7 @@ def test_a_comparison(tmp_path):
 
 @pytest.mark.parametrize("mode", [[], ["--check"]])
 def test_required_fails_the_node(tmp_path, mode):
-    playbook = Playbook(tmp_path, {"node": LOCAL}, [drift(state=MISSING, required=True)])
+    playbook = Playbook(tmp_path, {"node": LOCAL}, [drift(state=MISSING, fail_on_drift=True)])
     done = playbook.run("--diff", *mode)
     assert done.returncode == 2
     assert "package no-such-package is not installed" in done.stdout
@@ -105,7 +103,7 @@ def test_required_fails_the_node(tmp_path, mode):
 
 
 def test_a_state_that_the_node_is_in(tmp_path):
-    playbook = Playbook(tmp_path, {"node": LOCAL}, [drift(state={"directories": [{"path": "/"}]}, required=True)])
+    playbook = Playbook(tmp_path, {"node": LOCAL}, [drift(state={"directories": [{"path": "/"}]}, fail_on_drift=True)])
     done = playbook.run()
     assert done.returncode == 0
     assert playbook.hosts()["node"] == {"status": "in_state", "drift": [], "mended": [], "message": "", "preflight": [], "notes": []}
@@ -119,38 +117,27 @@ FOUND = {
     "b": [
         {"kind": "packages", "name": "x", "field": "installed", "is": False, "should": True, "message": "package x"},
         {"kind": "arrays", "name": "s", "field": "drives", "is": 1, "should": 2, "message": "array s"},
-        {"kind": "arrays", "name": "s", "field": "level", "is": 1, "should": 0, "message": "array s", "refused": True},
+        {"kind": "arrays", "name": "s", "field": "level", "is": 1, "should": 0, "message": "array s", "remedy": "manual"},
     ],
-}
-STATES = {
-    "a": {"packages": [{"name": "y"}]},
-    "b": {
-        "packages": [{"name": "x"}, {"name": "y"}],
-        "arrays": [{"name": "s"}],
-        "mounts": [{"path": "/s", "array": {"name": "s"}}, {"path": "/t", "array": None}],
-    },
 }
 
 
 def test_a_summary_of_what_differs():
-    result = action.summary(STATES, FOUND, required=False, with_diff=True)
+    result = action.summary(FOUND, fail_on_drift=False, with_diff=True)
     assert result["compared"] == ["a", "b"] and result["roles"] == ["b"] and "failed" not in result
     assert result["msg"].startswith("2 resources differ from the declared state:\nb: package x\n")
-    assert result["apply"] == {
-        "b": {"packages": [{"name": "x"}], "arrays": [{"name": "s"}], "mounts": [{"path": "/s", "array": {"name": "s"}}]},
-    }
     assert result["diff"][0]["prepared"].splitlines() == ["- b: package x", "- b: array s", "- b: array s"]
     assert result["drift"][2] == {"role": "b", **FOUND["b"][2]}
 
 
 def test_a_summary_of_one_resource():
-    result = action.summary(STATES, {"b": FOUND["b"][:1]}, required=True, with_diff=False)
+    result = action.summary({"b": FOUND["b"][:1]}, fail_on_drift=True, with_diff=False)
     assert result["msg"].startswith("1 resource differs from the declared state:")
-    assert result["failed"] is True and "apply" not in result and "diff" not in result
+    assert result["failed"] is True and "diff" not in result
 
 
 def test_a_summary_of_nothing():
-    result = action.summary(STATES, {"a": [], "b": []}, required=True, with_diff=True)
+    result = action.summary({"a": [], "b": []}, fail_on_drift=True, with_diff=True)
     assert result["failed"] is False and "diff" not in result
     assert result["msg"] == "In the declared state."
 
@@ -168,6 +155,7 @@ def module(connection: SimpleNamespace, *answers: dict | AnsibleError) -> tuple[
 
     made = action.ActionModule.__new__(action.ActionModule)
     made._connection = connection
+    made._task = SimpleNamespace(action="onecc.cluster.drift")
     made._templar = SimpleNamespace(template=lambda value: value)
     made._low_level_execute_command = execute
     made._get_remote_user = lambda: "ubuntu"
@@ -252,7 +240,7 @@ def test_without_become_nobody_asked_for_root():
 
 
 def test_one_round_trip_with_the_preflight(monkeypatch):
-    monkeypatch.setattr(action.time, "time", lambda: 1234.5)
+    monkeypatch.setattr(_state_action.time, "time", lambda: 1234.5)
     stdout = f'{probe.PREFLIGHT_MARK}[{{"field": "clock", "message": "late"}}]\n{probe.MARK}{{"a": []}}\n'
     made, asked = module(SimpleNamespace(has_pipelining=True), {"rc": 0, "stdout": stdout, "stderr": ""})
     assert made.ask({"a": {}}, {}, preflight=True) == ({"a": []}, [{"field": "clock", "message": "late"}])
@@ -270,7 +258,7 @@ PROBLEMS = [{"field": "clock", "message": "the clock"}, {"field": "system", "mes
 
 
 def test_problems_fail_a_node_that_differs():
-    result = action.preflight(action.summary(STATES, FOUND, required=False, with_diff=False), PROBLEMS)
+    result = action.preflight(action.summary(FOUND, fail_on_drift=False, with_diff=False), PROBLEMS)
     assert result["failed"] is True and result["preflight"] == PROBLEMS and result["drift"] and result["roles"] == ["b"]
     assert result["msg"].splitlines()[:4] == [
         "The node was left as it is, because of 2 problems:", "- the clock.", "- the system.", "2 resources differ from the declared state:",
@@ -280,19 +268,19 @@ def test_problems_fail_a_node_that_differs():
 def test_problems_fail_a_node_that_was_not_compared():
     result = action.preflight({}, PROBLEMS[:1])
     assert result == {
-        "changed": False, "schema": 1, "failed": True, "preflight": PROBLEMS[:1],
+        "changed": False, "schema": 2, "failed": True, "preflight": PROBLEMS[:1],
         "msg": "The node was left as it is, because of a problem:\n- the clock.",
     }
 
 
 @pytest.mark.parametrize("problems", [[], PROBLEMS])
 def test_problems_do_not_fail_a_node_in_state(problems):
-    result = action.preflight(action.summary(STATES, {"a": [], "b": []}, required=False, with_diff=False), problems)
+    result = action.preflight(action.summary({"a": [], "b": []}, fail_on_drift=False, with_diff=False), problems)
     assert "failed" not in result and result["preflight"] == problems and result["msg"] == "In the declared state."
 
 
 def test_no_problems_change_nothing():
-    before = action.summary(STATES, FOUND, required=False, with_diff=True)
+    before = action.summary(FOUND, fail_on_drift=False, with_diff=True)
     assert action.preflight(before, []) == {**before, "preflight": []}
 
 

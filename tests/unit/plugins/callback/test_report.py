@@ -120,7 +120,7 @@ def test_a_run_with_a_node_of_each_status(tmp_path):
         },
         {"ansible.builtin.file": {"path": "{{ wanted }}", "state": "directory", "mode": "{{ mode | default('0755') }}"}, "when": "mend is defined"},
         # By its short name.
-        {"drift": {"state": wanted, "required": True}},
+        {"drift": {"state": wanted, "fail_on_drift": True}},
     ]
     (tmp_path / "there").mkdir(mode=0o755)
     (tmp_path / "there").chmod(0o755)
@@ -149,7 +149,7 @@ def test_a_run_with_a_node_of_each_status(tmp_path):
     if "away" in hosts:
         assert found["away"]["drift"] == [] and "127.0.0.1" in found["away"]["message"]
     whole = json.loads(playbook.report.read_text())
-    assert (whole["schema"], whole["playbook"]) == (1, "play.yml")
+    assert (whole["schema"], whole["playbook"]) == (2, "play.yml")
     table = done.stdout.partition("DECLARED STATE")[2]
     assert [line.split()[0] for line in table.splitlines() if line and not line.startswith((" ", "*"))] == sorted(hosts)
     assert "brought to state" in table and "in state" in table

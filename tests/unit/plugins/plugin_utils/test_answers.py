@@ -12,11 +12,11 @@ from ansible_collections.onecc.cluster.plugins.plugin_utils import _answers, _pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-GOOD = {"kind": "files", "name": "/etc/a", "field": "exists", "is": None, "should": True, "message": "it does not exist"}
+GOOD = {"kind": "files", "name": "/etc/a", "field": "exists", "is": None, "should": True, "message": "it does not exist", "remedy": "apply"}
 
 
 def test_an_answer_is_taken_as_it_is():
-    answer = {"base": [GOOD, {**GOOD, "refused": True, "is": [1, {"a": ["b"]}]}], "nccl": []}
+    answer = {"base": [GOOD, {**GOOD, "remedy": "manual", "is": [1, {"a": ["b"]}]}], "nccl": []}
     assert _answers.differences(answer, ["base", "nccl"]) == answer
 
 
@@ -25,6 +25,7 @@ def test_an_answer_is_taken_as_it_is():
     {"base": [{**GOOD, "role": "nccl"}], "nccl": []},
     *({"base": [{key: value for key, value in GOOD.items() if key != missing}], "nccl": []} for missing in _answers.TEXTS),
     *({"base": [{**GOOD, field: ["a"]}], "nccl": []} for field in _answers.TEXTS),
+    {"base": [{**GOOD, "remedy": "hope"}], "nccl": []},
     {"base": [GOOD] * (_answers.DIFFERENCES + 1), "nccl": []},
     {"base": [{**GOOD, "name": "x" * (_answers.TEXT + 1)}], "nccl": []},
     {"base": [{**GOOD, "is": json.loads("[" * 50 + "]" * 50)}], "nccl": []},

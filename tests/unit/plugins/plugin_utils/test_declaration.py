@@ -189,7 +189,7 @@ def test_kinds_come_in_the_order_of_applying():
         "kernel_modules": [{"name": "x"}], "packages": [{"name": "b1"}, {"name": "a1"}],
     }
     found = complete(state)
-    assert list(found) == ["packages", "kernel_modules", "sysctls", "directories", "files", "arrays", "mounts", "units"]
+    assert list(found) == ["packages", "directories", "files", "kernel_modules", "sysctls", "arrays", "mounts", "units"]
     assert [package["name"] for package in found["packages"]] == ["b1", "a1"]
 
 
@@ -261,12 +261,6 @@ def test_a_file_that_a_unit_reads_has_a_stamp():
     assert read["stamp"] == "/run/onecc-read/etc-a-b.conf" and "stamp" not in other
 
 
-def test_users_who_are_no_longer_declared_are_applied_too():
-    state = complete({"users": [{"name": "ada"}, {"name": "bob"}]})
-    found = _declaration.to_apply(state, [{"kind": "users", "name": "eve"}, {"kind": "users", "name": "bob"}])
-    assert [(user["name"], user["access"]) for user in found["users"]] == [("bob", True), ("eve", False)]
-
-
 def test_contents_are_not_sent():
     found = _declaration.to_check(complete({"files": [{"path": "/f", "content": "x"}], "kernel_modules": [{"name": "x"}]}))
     assert set(found["files"][0]) == {"path", "owner", "group", "mode", "unit", "where", "sha256"}
@@ -283,34 +277,6 @@ def test_packages_of_a_family_that_match_or_say_nothing():
     assert [package["family"] for package in found] == ["driver", "driver", "driver", "none", "driver"]
     assert [package["running"] for package in found] == ["driver", "none", "none", "none", "none"]
     assert all(package["hold"] for package in found)
-
-
-STATE = {
-    "packages": [{"name": "a1"}, {"name": "b1"}],
-    "arrays": [{"name": "s"}],
-    "mounts": [{"path": "/s", "fstype": "xfs", "array": "s"}, {"path": "/t", "fstype": "nfs", "source": "h:/t"}],
-    "debconf_answers": [{"name": "a/b", "owner": "xx", "value": "1"}],
-    "locked_packages": [{"name": "c1"}, {"name": "d1"}],
-    "units": [{"name": "a1.timer"}],
-}
-
-
-@pytest.mark.parametrize(("differences", "applied"), [
-    ([], {}),
-    ([("packages", "b1")], {"packages": ["b1"]}),
-    ([("units", "a1.timer"), ("packages", "a1")], {"packages": ["a1"], "units": ["a1.timer"]}),
-    ([("arrays", "s")], {"arrays": ["s"], "mounts": ["/s"]}),
-    ([("mounts", "/s")], {"mounts": ["/s"]}),
-    ([("mounts", "/t")], {"mounts": ["/t"]}),
-    ([("units", "s")], {}),
-    ([("locked_packages", "d1")], {"locked_packages": ["c1", "d1"]}),
-    ([("locked_packages", "dpkg")], {"locked_packages": ["c1", "d1"]}),
-    ([("debconf_answers", "a/b")], {"debconf_answers": ["a/b"]}),
-])
-def test_what_differs_is_applied(differences, applied):
-    found = _declaration.to_apply(complete(STATE), [{"kind": kind, "name": name} for kind, name in differences])
-    assert {kind: [item.get("name") or item.get("path") for item in items] for kind, items in found.items()} == applied
-    assert list(found) == list(applied)
 
 
 # Roles

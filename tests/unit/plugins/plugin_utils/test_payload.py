@@ -43,6 +43,7 @@ EVERY_KIND = {
     "mounts": [{"path": "/no/such/mount", "array": "nosucharray", "fstype": "xfs"}],
     "users": [{"name": "nosuchuser", "keys": []}],
     "units": [{"name": "no-such-unit.service", "active": True}],
+    "smoke_tests": [{"name": "nccl", "component": "nccl"}],
     "nccl_configs": [{"path": "/no/such/nccl.conf", "settings": [{"name": "NCCL_NET", "value": "IB", "reason": "é"}]}],
     "rails": [{"name": "rails", "count": 99}],
     "ofed_providers": [{"name": "doca"}],
@@ -50,7 +51,9 @@ EVERY_KIND = {
     "rdma_names": [{"name": "pci"}],
 }
 
-ITEM = {"kind": "files", "name": "x", "field": "exists", "message": "no x"}
+ITEM = {"kind": "files", "name": "x", "field": "exists", "message": "no x", "remedy": "apply"}
+NODE = f"{_payload.UTILS}._node"
+NODE_SOURCES = _payload.SOURCES / "_node"
 ANSWER = probe.MARK + json.dumps({"role": [ITEM]})
 
 
@@ -110,22 +113,22 @@ def test_the_checker_is_all_of_the_node_s_code():
     asked = _payload.request({})
     first, second, checker = parts(_payload.with_checker(asked))
     assert [first, second] == parts(asked)
-    files = {path.relative_to(_payload.SOURCES).as_posix() for path in _payload.SOURCES.rglob("*.py")}
+    files = {path.relative_to(NODE_SOURCES).as_posix() for path in NODE_SOURCES.rglob("*.py")}
     modules = json.loads(checker)
-    own = {name.removeprefix(_payload.NODE).lstrip(".") for name in modules if name.startswith(_payload.NODE)}
+    own = {name.removeprefix(NODE).lstrip(".") for name in modules if name.startswith(NODE)}
     assert own == {"" if file == "__init__.py" else file.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for file in files}
-    assert {name for name in modules if not name.startswith(_payload.NODE)} == {
+    assert {name for name in modules if not name.startswith(NODE)} == {
         "ansible_collections", "ansible_collections.onecc", "ansible_collections.onecc.cluster", "ansible_collections.onecc.cluster.plugins",
         "ansible_collections.onecc.cluster.plugins.module_utils",
     }
 
 
 def test_every_kind_has_a_module():
-    assert {f"{_payload.NODE}.kinds.{kind}" for kind in _declaration.KINDS} <= set(_payload._MODULES)
+    assert {f"{NODE}.kinds.{kind}" for kind in _declaration.KINDS} <= set(_payload._MODULES)
     assert set(EVERY_KIND) == set(_declaration.KINDS)
 
 
-@pytest.mark.parametrize("path", sorted(_payload.SOURCES.rglob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(NODE_SOURCES.rglob("*.py")), ids=lambda path: path.stem)
 def test_sources_are_python_3_9(path):
     ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
 
@@ -136,12 +139,12 @@ def test_sources_import_the_standard_library_of_3_9_alone():
         "importlib", "importlib.machinery", "json", "marshal", "os", "pwd", "re",
         "select", "shlex", "signal", "socket", "stat", "struct", "subprocess", "sys", "time", "types", "typing", "uuid", "zlib",
     }
-    for path in _payload.SOURCES.rglob("*.py"):
+    for path in NODE_SOURCES.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 assert {alias.name for alias in node.names} <= known, path.name
             elif isinstance(node, ast.ImportFrom):
-                assert node.module in known or node.module.startswith(_payload.NODE), path.name
+                assert node.module in known or node.module.startswith(NODE), path.name
 
 
 def test_size():
@@ -175,8 +178,8 @@ def test_every_kind_runs_on_a_bare_python(node, tmp_path):
     found = _payload.answer(done.stdout.decode(), ["mine"])["mine"]
     # What the latter find is a matter of this computer's own RDMA stack and GPUs.
     assert [kind for kind in dict.fromkeys(item["kind"] for item in found) if kind not in ("ofed_providers", "gpudirect", "rdma_names")] == [
-        "packages", "kernel_modules", "sysctls", "limits", "directories", "files", "blocks", "debconf_answers", "locked_packages", "mounts",
-        "users", "nccl_configs", "units", "rails",
+        "packages", "directories", "files", "blocks", "debconf_answers", "locked_packages", "kernel_modules", "sysctls", "limits", "mounts",
+        "users", "nccl_configs", "units", "smoke_tests", "rails",
     ]
 
 

@@ -51,7 +51,7 @@ def machine(tmp_path):
 
 
 def fields(machine: Captured, *declared: dict) -> list[tuple]:
-    return [(item["name"], item["field"], item.get("refused", False)) for item in users.check(machine, list(declared))]
+    return [(item["name"], item["field"], (item["remedy"] == "manual")) for item in users.check(machine, list(declared))]
 
 
 def test_a_user_in_state(machine):
@@ -206,7 +206,7 @@ def test_a_missing_account_needs_a_uid(machine):
 def test_a_uid_that_is_taken(machine):
     without_ada(machine)
     found = list(users.check(machine, [user(uid=2002)]))
-    assert (found[0]["field"], found[0]["refused"]) == ("uid", True) and "bob" in found[0]["message"]
+    assert (found[0]["field"], (found[0]["remedy"] == "manual")) == ("uid", True) and "bob" in found[0]["message"]
 
 
 @pytest.mark.parametrize("said", ["eve:*:2001:2001::/home/eve:/bin/bash\n", "ada:*:7777:7777::/home/ada:/bin/bash\n"])

@@ -243,14 +243,14 @@ def test_a_unit_that_is_not_found(machine):
 def test_a_unit_that_cannot_be_started(machine, load, field, declared):
     answer(machine, (load, "inactive", "masked"))
     found, = units.check(machine, [{"name": "a.service", "enabled": None, "active": None, **declared}])
-    assert (found["field"], found["refused"]) == (field, True)
+    assert (found["field"], (found["remedy"] == "manual")) == (field, True)
 
 
 @pytest.mark.parametrize(("result", "since", "refused"), [("no", "123", True), ("no", "0", False), ("yes", "123", False)])
 def test_a_unit_whose_condition_is_not_met(machine, result, since, refused):
     answer(machine, ("loaded", "inactive", f"enabled\nConditionResult={result}\nConditionTimestampMonotonic={since}"))
     found, = units.check(machine, [{"name": "a.service", "enabled": True, "active": True}])
-    assert (found["field"], found.get("refused", False)) == ("active", refused)
+    assert (found["field"], (found["remedy"] == "manual")) == ("active", refused)
 
 
 @pytest.mark.parametrize("text", ["", "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"])
@@ -370,23 +370,23 @@ def test_a_sysctl_that_the_kernel_does_not_have(machine):
 def test_a_value_that_the_kernel_writes_otherwise(machine, is_, should, refused):
     machine.write("/proc/sys/net/x/y", is_)
     found = next(item for item in sysctls.check(machine, [sysctl("net.x.y", should)]) if item["field"] == "value")
-    assert found.get("refused", False) is refused
+    assert (found["remedy"] == "manual") is refused
 
 
 @pytest.mark.parametrize("name", ["net.ipv4.ip_local_reserved_ports", "kernel.hostname", "kernel.core_pattern"])
 def test_what_is_a_number_by_chance(machine, name):
     machine.write(sysctls.proc_path(name), "8080\n")
     found = next(item for item in sysctls.check(machine, [sysctl(name, "8080,9090-9099")]) if item["field"] == "value")
-    assert "refused" not in found
+    assert found["remedy"] != "manual"
 
 
 def test_an_unknown_sysctl_is_refused_unless_a_declared_module_may_bring_it(machine):
     declared = {**sysctl("net.netfilter.nf_conntrack_max", "9"), "modules": ["nf-conntrack"]}
     found = next(iter(sysctls.check(machine, [declared])))
-    assert (found["field"], found.get("refused", False)) == ("exists", False)
+    assert (found["field"], (found["remedy"] == "manual")) == ("exists", False)
     machine.write("/sys/module/nf_conntrack/refcnt", "0\n")
-    assert next(iter(sysctls.check(machine, [declared])))["refused"]
-    assert next(iter(sysctls.check(machine, [sysctl("vm.nothing", "1")])))["refused"]
+    assert next(iter(sysctls.check(machine, [declared])))["remedy"] == "manual"
+    assert next(iter(sysctls.check(machine, [sysctl("vm.nothing", "1")])))["remedy"] == "manual"
 
 
 @pytest.mark.parametrize("ours", [True, False])
@@ -399,7 +399,7 @@ def test_a_file_that_overrides_ours_at_boot(machine, line, ours):
     if ours:
         machine.write(declared["file"], declared["content"])
     found = list(sysctls.check(machine, [declared]))
-    assert [(item["field"], item.get("refused", False)) for item in found] == [*([] if ours else [("at_boot", False)]), ("overridden", True)]
+    assert [(item["field"], (item["remedy"] == "manual")) for item in found] == [*([] if ours else [("at_boot", False)]), ("overridden", True)]
     assert "/etc/sysctl.d/99-vendor.conf line 2" in found[-1]["message"]
 
 
@@ -421,7 +421,7 @@ def test_arrays_and_mounts_by_the_checker(machine):
     assert [(item["kind"], item["name"], item["field"]) for item in found] == [
         ("arrays", "scratch", "drives"), ("mounts", "/scratch", "unit"), ("mounts", "/scratch", "mounted"),
     ]
-    assert found[0]["refused"] is True and "refused" not in found[1]
+    assert (found[0]["remedy"] == "manual") is True and found[1]["remedy"] != "manual"
 
 
 # files that a unit reads
@@ -529,7 +529,7 @@ def test_who_gets_another_limit_at_a_login(machine, path, text, who):
     declared = limit(machine)
     machine.write(path, text)
     found = list(limits.check(machine, [declared]))
-    assert all(item["field"] == "overridden" and item["refused"] and path in item["message"] for item in found)
+    assert all(item["field"] == "overridden" and (item["remedy"] == "manual") and path in item["message"] for item in found)
     assert bool(found) == bool(who) and all(name in found[0]["message"] for name in who)
 
 
@@ -576,7 +576,7 @@ def test_more_files_than_the_kernel_allows(machine, value, declared, boot, refus
     if boot:
         machine.write("/etc/sysctl.d/99.conf", f"fs.nr_open = {boot}\n")
     found = list(limits.check(machine, [limit(machine, "nofile", value, nr_open=declared)]))
-    assert [(item["field"], item["refused"]) for item in found] == ([("value", True)] if refused else [])
+    assert [(item["field"], (item["remedy"] == "manual")) for item in found] == ([("value", True)] if refused else [])
 
 
 HOSTS = "127.0.0.1 localhost\n"
@@ -644,4 +644,4 @@ def test_the_access_of_the_system_s_own_directories_stays(machine, path):
     declared = owned(machine, path, 0o755)
     assert check(directories, machine, declared) == []
     (item,) = directories.check(machine, [{**declared, "mode": "1777"}])
-    assert item["refused"] and "mode is 0755, declared is 1777" in item["message"]
+    assert (item["remedy"] == "manual") and "mode is 0755, declared is 1777" in item["message"]

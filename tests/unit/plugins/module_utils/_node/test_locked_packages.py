@@ -75,7 +75,7 @@ def test_the_newest_version_is_asked_of_apt(machine):
 def test_a_family_of_which_not_all_declare_a_version(machine):
     status(machine, nvidia_driver_580_server_open="580.105.08-0lambda0.22.04.1", nvidia_fabricmanager_570="570.148.08-1")
     found = list(locked_packages.check(machine, declared({"name": DRIVER}, {"name": "nvidia-fabricmanager-570"})))
-    assert [(item["field"], item["refused"]) for item in found] == [("family", True)]
+    assert [(item["field"], (item["remedy"] == "manual")) for item in found] == [("family", True)]
     assert "nvidia-driver-580-server-open 580.105.08 and nvidia-fabricmanager-570 570.148.08" in found[0]["message"]
     assert check(machine, {"name": DRIVER}, {"name": "nvidia-fabricmanager-570", "family": "none"}) == []
 

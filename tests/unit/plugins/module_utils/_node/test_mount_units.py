@@ -189,7 +189,7 @@ def test_something_else_mounted_there(machine):
     machine.drive("nvme5n1", "S5")
     machine.mount("nvme5n1", "/scratch", "ext4")
     difference, = differences(machine, declared())
-    assert difference["field"] == "source" and difference["refused"]
+    assert difference["field"] == "source" and (difference["remedy"] == "manual")
     assert "/dev/nvme5n1 is mounted there, declared is /dev/md127" in difference["message"]
 
 
@@ -245,7 +245,7 @@ def test_a_mount_that_does_not_answer(machine, monkeypatch):
 
     monkeypatch.setattr(mount_units.os, "stat", stat)
     difference, = differences(machine, declared())
-    assert difference["refused"] and "/dev/md127" in difference["message"] and "Input/output error" in difference["message"]
+    assert (difference["remedy"] == "manual") and "/dev/md127" in difference["message"] and "Input/output error" in difference["message"]
 
 
 def test_no_drive_and_no_directory(machine):
@@ -374,7 +374,7 @@ def test_another_source_is_refused(machine, fstype, source, right):
     machine.mount("0:50", "/data", fstype, source=source)
     os.makedirs(machine.path("/data"))
     found = differences(machine, export())
-    assert [(item["field"], item["refused"]) for item in found] == ([] if right else [("source", True)])
+    assert [(item["field"], (item["remedy"] == "manual")) for item in found] == ([] if right else [("source", True)])
 
 
 @pytest.mark.parametrize("option", ["nfsvers=4.2", "vers=4", "vers=4.2", "bg", "retry=1"])
@@ -410,7 +410,7 @@ def test_a_mount_whose_server_is_gone_is_named_in_time(machine, monkeypatch):
     start = time.monotonic()
     difference, = differences(machine, export())
     assert time.monotonic() - start < 10
-    assert difference["refused"] and difference["field"] == "answers"
+    assert (difference["remedy"] == "manual") and difference["field"] == "answers"
     assert "mount /data: the server 10.0.0.2 does not answer" in difference["message"]
 
 
@@ -438,7 +438,7 @@ def test_a_mount_would_hide_what_is_there(machine):
     units(machine, export(), "10.0.0.2:/data")
     machine.write("/data/file", "")
     difference, = differences(machine, export())
-    assert (difference["field"], difference["refused"]) == ("empty", True)
+    assert (difference["field"], (difference["remedy"] == "manual")) == ("empty", True)
     assert "holds 1 entries that a mount would hide (file, …)" in difference["message"]
 
 
@@ -448,7 +448,7 @@ def test_a_mount_would_hide_what_is_there(machine):
 def refusal(machine: Captured, mount: dict) -> str:
     """The message of the only difference, which no converge mends."""
     found, = differences(machine, mount)
-    assert found["refused"]
+    assert (found["remedy"] == "manual")
     return found["message"]
 
 
@@ -515,7 +515,7 @@ def test_an_automount_that_holds_the_path_is_named_with_its_unit(machine, path):
 
 def test_a_path_below_one_of_automount(machine):
     machine.mount("0:60", "/data", "autofs", source="auto.data")
-    assert "automount(8) holds /data (auto.data)" in [item for item in differences(machine, export(path="/data/x")) if item.get("refused")][0]["message"]
+    assert "automount(8) holds /data (auto.data)" in [item for item in differences(machine, export(path="/data/x")) if item["remedy"] == "manual"][0]["message"]
     machine.mount("0:61", "/data", "nfs4", source="10.0.0.2:/data")
     assert fields_of(machine, export(path="/data/x")) == ["unit", "mounted"]
 
@@ -600,5 +600,5 @@ def test_what_a_remount_does_not_change_is_said_before(machine, options, lasting
     mount = declared(options=options)
     machine.write(UNIT, mount_units.unit_text(mount, SOURCE))
     found, = differences(machine, mount)
-    assert found["field"] == "options" and found.get("refused", False) is lasting
+    assert found["field"] == "options" and (found["remedy"] == "manual") is lasting
     assert ("systemctl stop scratch.mount" in found["message"]) is lasting

@@ -145,7 +145,7 @@ def test_what_the_platform_set(machine, line, kept):
     assert list(found) == ([] if kept else [name])
     assert [kept_line.name for kept_line in nccl_files.wanted(machine, config).kept] == ([name] if kept else [])
     if not kept:
-        assert found[name]["refused"] and f"line 2, which is not ours, sets {name} to {value!r}" in found[name]["message"]
+        assert (found[name]["remedy"] == "manual") and f"line 2, which is not ours, sets {name} to {value!r}" in found[name]["message"]
 
 
 def test_what_the_platform_set_with_the_declared_value(machine):
@@ -161,7 +161,7 @@ def test_a_line_that_nccl_reads_otherwise(machine, line):
     apply(machine, declared())
     machine.write(nccl_conf.PATH, line + b"\n" + machine.data(nccl_conf.PATH))
     found = fields(machine, declared())
-    assert list(found) == ["line 1"] and found["line 1"]["refused"]
+    assert list(found) == ["line 1"] and (found["line 1"]["remedy"] == "manual")
 
 
 @pytest.mark.parametrize(("alter", "field"), [
@@ -203,7 +203,7 @@ def test_a_topology_of_another_machine(machine):
     config = declared(topology=TOPOLOGY.replace(address(gpu_path(0)), "0000:99:00.0"))
     assert "NCCL_TOPO_FILE" not in values(machine, config)
     found = fields(machine, config)["topology"]
-    assert found["refused"] and "names 0000:99:00.0, which this node does not have" in found["message"]
+    assert (found["remedy"] == "manual") and "names 0000:99:00.0, which this node does not have" in found["message"]
 
 
 def test_a_block_that_is_no_longer_declared(machine):

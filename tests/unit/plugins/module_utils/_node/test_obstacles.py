@@ -33,7 +33,7 @@ def declared(path: str = "/etc/x.conf", **fields: object) -> dict:
 
 
 def differences(node: Captured, kind: str, *resources: dict) -> list[tuple]:
-    return [(item["name"], item["field"], item.get("refused", False)) for item in checker.check(node, {kind: list(resources)})]
+    return [(item["name"], item["field"], (item["remedy"] == "manual")) for item in checker.check(node, {kind: list(resources)})]
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_each_kind_says_beforehand_that_its_file_cannot_change(node, attributes,
     found = checker.check(node, {kind: [resource]})
     assert field in [item["field"] for item in found]
     (said,) = [item for item in found if item["field"] == "writable"]
-    assert said["refused"] and "/etc/x.conf has the attribute i (immutable)" in said["message"] and "chattr -i /etc/x.conf" in said["message"]
+    assert (said["remedy"] == "manual") and "/etc/x.conf has the attribute i (immutable)" in said["message"] and "chattr -i /etc/x.conf" in said["message"]
 
 
 @pytest.mark.parametrize(("name", "flags", "letters"), [
@@ -144,7 +144,7 @@ def home(node):
 def test_what_lies_in_a_user_s_folder_is_refused_and_not_even_read(home, monkeypatch, kind, path):
     monkeypatch.setattr(Captured, "data", lambda *_arguments: pytest.fail("it was read"))
     (item,) = checker.check(home, {kind: [declared(path)]})
-    assert item["refused"] and item["field"] == "writable" and f"the folder /home/ada belongs to user {USER}" in item["message"]
+    assert (item["remedy"] == "manual") and item["field"] == "writable" and f"the folder /home/ada belongs to user {USER}" in item["message"]
 
 
 @ROOT
@@ -156,7 +156,7 @@ def test_what_lies_in_a_user_s_folder_is_refused_and_not_even_read(home, monkeyp
 def test_a_folder_that_the_run_gives_back_to_root_first_is_no_obstacle(home, directory, refused):
     state = {"directories": [{"path": "/home/ada", **directory}], "files": [declared("/home/ada/x.conf")]}
     (item,) = [item for item in checker.check(home, state) if item["kind"] == "files"]
-    assert item.get("refused", False) == refused and item["field"] == ("writable" if refused else "folder")
+    assert (item["remedy"] == "manual") == refused and item["field"] == ("writable" if refused else "folder")
     assert f"the folder /home/ada belongs to user {USER}" in item["message"]
 
 
@@ -194,7 +194,7 @@ def test_what_would_be_lost_is_said_beforehand(node, kind, what):
     else:
         node.write("/etc/y", "") if kind == "directories" else os.mkdir(path)
     (item,) = checker.check(node, {kind: [declared("/etc/y")]})
-    assert item["field"] == "type" and item["refused"]
+    assert item["field"] == "type" and (item["remedy"] == "manual")
 
 
 def test_what_is_written_for_an_array():

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.module_utils._node import ofed, ofed_change
+from ansible_collections.onecc.cluster.plugins.module_utils._change import ofed_change
+from ansible_collections.onecc.cluster.plugins.module_utils._node import ofed
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import ofed_providers, rdma_names
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Completed
 from ansible_collections.onecc.cluster.tests.unit.rdma_stack import DOCA, INBOX, MLNX_OFED, Node
@@ -77,10 +78,10 @@ def test_the_declared_provider(node):
 def test_another_provider_is_refused_until_it_is_named(node):
     node.installed(MLNX_OFED)
     (found,) = check(node, "doca", "inbox")
-    assert (found["field"], found["is"], found["should"], found["refused"]) == ("provider", "mlnx_ofed", "doca", True)
+    assert (found["field"], found["is"], found["should"], (found["remedy"] == "manual")) == ("provider", "mlnx_ofed", "doca", True)
     assert "mlnx_ofed 24.10-0.7.0.1" in found["message"] and "until ofed_replace names mlnx_ofed" in found["message"]
     (found,) = check(node, "doca", "inbox", "mlnx_ofed")
-    assert "refused" not in found and "ofed_replace" not in found["message"]
+    assert found["remedy"] != "manual" and "ofed_replace" not in found["message"]
 
 
 # What runs

@@ -273,7 +273,7 @@ def test_no_waiting_without_end(machine, time, running):
 
 # All of it
 
-UNWRITABLE = {"name": "/etc/x", "field": "writable", "is": False, "should": True, "message": "/etc/x has the attribute i", "refused": True}
+UNWRITABLE = {"name": "/etc/x", "field": "writable", "is": False, "should": True, "message": "/etc/x has the attribute i", "remedy": "manual"}
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def names(machine: Sysfs, **declared: object) -> list[str]:
 
 def differences(machine: Sysfs, **declared: object) -> list[tuple]:
     found = list(kind.check(machine, [{"name": "fabric", **declared}]))
-    assert all(item["refused"] and item["name"] == "fabric" and item["message"].startswith("fabric: ") for item in found)
+    assert all((item["remedy"] == "manual") and item["name"] == "fabric" and item["message"].startswith("fabric: ") for item in found)
     return [(item["field"], item["is"], item["should"]) for item in found]
 
 

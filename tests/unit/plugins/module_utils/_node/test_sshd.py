@@ -39,7 +39,7 @@ def machine(tmp_path):
 
 def wrong(machine: Captured, name: str = "ada", files: tuple[str, ...] = tuple(specs.AUTHORIZED_KEYS_FILES)) -> str:
     found = list(sshd.check(machine, [{"name": name, "groups": ["ops"], "authorized_keys_files": list(files)}]))
-    assert all(item["name"] == name and item["refused"] for item in found)
+    assert all(item["name"] == name and (item["remedy"] == "manual") for item in found)
     return "".join(item["message"] for item in found)
 
 

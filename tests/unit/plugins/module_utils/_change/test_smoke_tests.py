@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.modules import stack_check
+from ansible_collections.onecc.cluster.plugins.module_utils._change import smoke_tests
 
 
 class Node:
@@ -20,7 +20,7 @@ class Node:
     def run_command(self, argv: list[str], environ_update: dict, cwd: str) -> tuple[int, str, str]:
         assert argv[:2] == ["timeout", "300"]
         command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(self.folder)!r})\n{argv[-1]}"] if argv[2:5] == [
-            *stack_check.PYTHON] else argv
+            *smoke_tests.PYTHON] else argv
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
         return done.returncode, done.stdout, done.stderr
 
@@ -43,34 +43,34 @@ def torch(node: Node, distributed: str = "def is_available(): return True\ndef i
 
 def test_pytorch(node):
     torch(node)
-    assert stack_check.load(node, "pytorch") == (True, "2.7.0+cu128")
+    assert smoke_tests.load(node, "pytorch") == (True, "2.7.0+cu128")
 
 
 def test_pytorch_without_nccl(node):
     torch(node, "def is_available(): return True\ndef is_nccl_available(): return False\n")
-    assert stack_check.load(node, "pytorch") == (False, "it is built without torch.distributed or without NCCL")
+    assert smoke_tests.load(node, "pytorch") == (False, "it is built without torch.distributed or without NCCL")
 
 
 def test_pytorch_without_fsdp(node):
     torch(node)
     node.package("torch/distributed/fsdp.py", "")
-    loaded, why = stack_check.load(node, "pytorch")
+    loaded, why = smoke_tests.load(node, "pytorch")
     assert not loaded and "FullyShardedDataParallel" in why
 
 
 def test_a_module_that_prints_when_it_is_imported(node):
     node.package("tensorflow.py", "print('using 3.1.4 threads')\n__version__ = '2.19.0'\n")
-    assert stack_check.load(node, "tensorflow") == (True, "2.19.0")
+    assert smoke_tests.load(node, "tensorflow") == (True, "2.19.0")
 
 
 def test_what_is_missing_is_named(node):
-    loaded, why = stack_check.load(node, "tensorflow")
+    loaded, why = smoke_tests.load(node, "tensorflow")
     assert not loaded and "No module named 'tensorflow'" in why
 
 
 def test_a_library_that_is_missing_is_named(node, monkeypatch):
-    monkeypatch.setitem(stack_check.COMMANDS, "nccl", (*stack_check.PYTHON, stack_check.NCCL.replace("libnccl", "libnosuch")))
-    loaded, why = stack_check.load(node, "nccl")
+    monkeypatch.setitem(smoke_tests.COMMANDS, "nccl", (*smoke_tests.PYTHON, smoke_tests.NCCL.replace("libnccl", "libnosuch")))
+    loaded, why = smoke_tests.load(node, "nccl")
     assert not loaded and "libnosuch.so.2" in why
 
 
@@ -93,4 +93,4 @@ class Answers:
     ("rdma", (0, "loaded\n", ""), (True, "loaded")),
 ])
 def test_what_programs_say(component, answer, expected):
-    assert stack_check.load(Answers(*answer), component) == expected
+    assert smoke_tests.load(Answers(*answer), component) == expected

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.onecc.cluster.plugins.module_utils._change.hand import Hand
 from ansible_collections.onecc.cluster.plugins.module_utils._node import apt, dpkg, ofed
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -74,3 +75,25 @@ def change(machine: Machine, old: str, new: str) -> Change:
     return Change(sorted([*remove, *(name for name, version in versions.items() if not version)]), {
         name: version for name, version in versions.items() if version
     })
+
+
+def complete(packages: list[dict], change: Change) -> list[dict]:
+    """The declared packages, those that go back at the distribution's version, and the others that go back, which nobody holds."""
+    names = {package["name"] for package in packages}
+    back = [{"name": name, "version": version, "hold": False} for name, version in change.back.items() if name not in names]
+    declared = [{**package, "version": package["version"] or change.back.get(package["name"])} for package in packages]
+    return [{key: value for key, value in package.items() if value is not None} for package in (*declared, *back)]
+
+
+def replacing(hand: Hand, machine: Machine, stack: ofed.Stack) -> dict | None:
+    """What the change to the declared provider takes, if there is one; fails if it is not allowed."""
+    wanted = hand.params["provider"]
+    if not stack.provider or wanted in (stack.provider, ofed.DETECT):
+        return None
+    planned = change(machine, stack.provider, wanted)
+    if stack.provider not in hand.params["replace"]:
+        hand.fail_json(
+            msg=f"The RDMA stack of this node is {stack}, declared is {wanted}. Nothing was changed. To replace it would {planned}. If that is "
+            f"what you want, add {stack.provider} to ofed_replace (the option replace), or leave the provider undeclared to keep it."
+        )
+    return {"packages": complete(hand.params["packages"], planned), "remove": planned.remove}

@@ -11,7 +11,7 @@ import os
 import pwd
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.modules import configuration
+from ansible_collections.onecc.cluster.plugins.module_utils._change import config_files
 
 MINE = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
 
@@ -37,14 +37,17 @@ class Module:
 
 
 def run(resources: dict, **module) -> tuple[dict, Module]:
+    """What was written, of which diffs there are; and the commands."""
     made = Module(resources, **module)
-    return configuration.converge(made), made
+    config_files.refuse(made, resources, resources.get("directories", []))
+    diff = config_files.change(made, resources)
+    return {"written": [item["after_header"] for item in diff], "diff": diff}, made
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """Files that are root's belong to whoever runs the test."""
-    monkeypatch.setattr(configuration, "PLAIN", {**MINE, "mode": "0644"})
+    monkeypatch.setattr(config_files, "PLAIN", {**MINE, "mode": "0644"})
     return tmp_path
 
 
@@ -55,12 +58,12 @@ def file(path, content="new\n", **fields):
 def test_a_directory_and_a_file_in_it(root):
     resources = {"directories": [{"path": str(root / "a"), **MINE, "mode": "0750"}], "files": [file(root / "a" / "f")]}
     result, module = run(resources)
-    assert result["changed"] and result["written"] == [str(root / "a"), str(root / "a" / "f")]
+    assert result["written"] == [str(root / "a"), str(root / "a" / "f")]
     assert (root / "a" / "f").read_text() == "new\n"
     assert [oct(path.stat().st_mode & 0o7777) for path in (root / "a", root / "a" / "f")] == ["0o750", "0o640"]
     assert module.ran == []
     again, _module = run(resources)
-    assert (again["changed"], again["written"]) == (False, [])
+    assert again["written"] == []
 
 
 def test_the_mode_alone(root):
@@ -74,7 +77,7 @@ def test_the_mode_alone(root):
 def test_check_mode_writes_nothing(root):
     resources = {"directories": [{"path": str(root / "a"), **MINE, "mode": "0750"}], "files": [file(root / "f", unit="b.service")]}
     result, module = run(resources, check_mode=True)
-    assert result["changed"] and len(result["diff"]) == 2
+    assert len(result["diff"]) == 2
     assert list(root.iterdir()) == [] and module.ran == []
 
 
@@ -216,10 +219,3 @@ def test_a_diff_shows_what_everybody_may_read(root, before, declared, shown, che
     result, _module = run(resources, check_mode=check_mode)
     assert ("s3cret" in str(result)) == shown and ("0ld" in str(result)) == (shown and before is not None)
     assert result["written"] == [str(root / "f")] and result["diff"][0]["before"] != result["diff"][0]["after"] or before
-
-
-def test_contents_that_came_apart_are_put_back():
-    resources = {"files": [{"path": "/a", "content": ""}, {"path": "/b", "content": "b"}], "blocks": []}
-    whole = configuration.whole(resources, {"/a": "s3cret"})
-    assert [item["content"] for item in whole["files"]] == ["s3cret", "b"] and whole["blocks"] == []
-    assert configuration.whole({"blocks": []}, {}) == {"blocks": []}

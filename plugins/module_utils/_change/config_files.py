@@ -1,76 +1,11 @@
-#!/usr/bin/python
-
 # Copyright: (c) 2026, The onecc.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# PRIVATE to the collection. Runs on nodes: Python 3.9 and its standard library only.
+"""Configuration: directories, files, blocks, and the files of kernel modules, kernel parameters and limits."""
+
 from __future__ import annotations
-
-DOCUMENTATION = r"""
-module: configuration
-short_description: Writes the configuration of a node, all of it in one call
-version_added: 0.1.0
-description:
-  - Makes directories, writes files and blocks in files of others, and the files of kernel modules, kernel parameters and limits;
-    then has the kernel, systemd and the units that read them do so.
-  - One call does what a task for each file would do, each of which costs a node a start of Python. What is written is on the disk
-    before anything is told to read it, and nothing is marked as read before it was.
-  - The role P(onecc.cluster.apply#role) calls it with the resources that M(onecc.cluster.drift) found to differ. Resources come
-    complete, as C(apply) of that module's result has them.
-  - Refuses to put a file or a directory where something of another type is, where root cannot write (an attribute of C(chattr), a
-    read-only file system), and where a folder on the way is not root's alone, before it writes anything. A user could put a link in
-    the way there, and have root overwrite another file. A link that root made is followed.
-  - A file is replaced whole. It has its owner, group and mode from its first moment. A file that a block is in keeps its own.
-  - One run at a time changes a node. Another one waits 300 seconds, and then says which process it waited for.
-options:
-  resources:
-    description:
-      - Lists of resources by kind. Kinds are C(kernel_modules), C(sysctls), C(limits), C(directories), C(files) and C(blocks);
-        others are passed over.
-    type: dict
-    required: true
-  secrets:
-    description:
-      - Contents, by path, of those of the C(files) that not everybody on the node may read. They are taken out of O(resources)
-        before the module is sent, so that neither Ansible nor the node logs them; there is nothing to set here.
-    type: dict
-    default: {}
-author:
-  - The onecc.cluster developers (@onecc)
-attributes:
-  check_mode:
-    description: Says what it would do.
-    support: full
-  diff_mode:
-    description: Shows each file before and after, but for those that not everybody on the node may read.
-    support: full
-"""
-
-EXAMPLES = r"""
-- name: What differs?
-  onecc.cluster.drift:
-    state:
-      sysctls:
-        - name: vm.zone_reclaim_mode
-          value: "1"
-      files:
-        - path: /etc/motd
-          content: "Drained on Sundays.\n"
-  register: found
-
-- name: Mend it
-  onecc.cluster.configuration:
-    resources: "{{ found.apply.state | default({}) }}"
-"""
-
-RETURN = r"""
-written:
-  description: Paths of the files and directories that were made, written or given another owner, group or mode.
-  returned: always
-  type: list
-  elements: str
-  sample: [/etc/motd]
-"""
 
 import grp
 import pwd
@@ -78,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.onecc.cluster.plugins.module_utils._change.hand import Hand
 from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, obstacles
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import blocks
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import directories as directories_kind
@@ -97,12 +32,6 @@ class Wanted(NamedTuple):
     access: dict
 
 
-def whole(resources: dict, secrets: dict) -> dict:
-    """The resources with the contents that came apart from them."""
-    files = [{**file, "content": secrets.get(file["path"], file["content"])} for file in resources.get("files", [])]
-    return {**resources, **({"files": files} if files else {})}
-
-
 def wanted_files(machine: Machine, resources: dict) -> list[Wanted]:
     """Every file that the resources are made of, whole."""
     loaded_early = [item for item in resources.get("kernel_modules", []) if not item.get("unit")]
@@ -114,12 +43,11 @@ def wanted_files(machine: Machine, resources: dict) -> list[Wanted]:
     return found
 
 
-def objections(machine: Machine, resources: dict) -> Iterator[str]:
-    """Why it cannot all be done, looked for before anything is done."""
+def objections(machine: Machine, resources: dict, mended: frozenset[str]) -> Iterator[str]:
+    """Why it cannot all be done, looked for before anything is done. `mended` are directories that are root's by then."""
     directories = resources.get("directories", [])
     named = [item for kind in ("files", "blocks", "kernel_modules", "sysctls", "limits") for item in resources.get(kind, [])]
     files = [path for item in named for path in obstacles.files(machine, item, set())]
-    mended = obstacles.roots_own(directories)
     for path in (*files, *(item["path"] for item in directories)):
         whose = obstacles.stranger(machine, path)
         if whose and whose.folder not in mended:
@@ -137,7 +65,7 @@ def objections(machine: Machine, resources: dict) -> Iterator[str]:
             numbers(item)
         except KeyError as error:
             yield f"{item['path']}: {error.args[0]}"
-    yield from (item["message"] for item in directories_kind.check(machine, directories) if item.get("refused"))
+    yield from (item["message"] for item in directories_kind.check(machine, directories) if item["remedy"] == "manual")
 
 
 def numbers(item: dict) -> durable.Access:
@@ -154,16 +82,15 @@ def numbers(item: dict) -> durable.Access:
 class Node:
     """Makes the changes. Each is whole or not there, whatever moment the power fails."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: Hand) -> None:
         self.module = module
         self.machine = Machine()
-        self.written: list[str] = []
         self.diff: list[dict] = []
 
     def command(self, *argv: str) -> None:
         rc, stdout, stderr = self.module.run_command(list(argv))
         if rc:
-            self.module.fail_json(msg=f"{' '.join(argv)} failed: {(stderr or stdout).strip()}", written=self.written)
+            self.module.fail_json(msg=f"{' '.join(argv)} failed: {(stderr or stdout).strip()}")
 
     def directory(self, item: dict) -> None:
         inode = inode_of(self.machine, item["path"])
@@ -189,7 +116,6 @@ class Node:
             self.note(file.path, HIDDEN if inode else "", HIDDEN)
 
     def note(self, path: str, before: str, after: str) -> None:
-        self.written.append(path)
         self.diff.append({"before_header": path, "after_header": path, "before": before, "after": after})
 
     def take_effect(self, resources: dict) -> None:
@@ -208,35 +134,19 @@ class Node:
             durable.write(item["stamp"], item["sha256"], 0o644)
 
 
-def converge(module: AnsibleModule) -> dict:
-    """Mends what differs, and returns the module's result."""
-    node, resources = Node(module), module.params["resources"]
-    if wrong := list(objections(node.machine, resources)):
-        module.fail_json(msg="\n".join(["Nothing was changed.", *wrong]))
+def refuse(hand: Hand, resources: dict, directories: list[dict]) -> None:
+    """Fails where it cannot all be done. `directories` are all that are declared: some of them are root's only once they are mended."""
+    if wrong := list(objections(Machine(), resources, obstacles.roots_own(directories))):
+        hand.fail_json(msg="\n".join(["Nothing was changed.", *wrong]))
+
+
+def change(hand: Hand, resources: dict) -> list[dict]:
+    """Mends what differs of resources by kind, and returns a diff of each file."""
+    node = Node(hand)
     for item in resources.get("directories", []):
         node.directory(item)
     for file in wanted_files(node.machine, resources):
         node.file(file)
-    effective = any(resources.get(kind) for kind in ("kernel_modules", "sysctls", "limits")) or any(
-        item.get("unit") for item in resources.get("files", [])
-    )
-    if effective and not module.check_mode:
+    if not hand.check_mode:
         node.take_effect(resources)
-    return {"changed": bool(node.written or effective), "written": node.written, "diff": node.diff}
-
-
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "resources": {"type": "dict", "required": True},
-            "secrets": {"type": "dict", "default": {}, "no_log": True},
-        },
-        supports_check_mode=True,
-    )
-    module.params["resources"] = whole(**{field: module.params[field] for field in ("resources", "secrets")})
-    with durable.turn(module, "configuration"):
-        module.exit_json(**converge(module))
-
-
-if __name__ == "__main__":
-    main()
+    return node.diff

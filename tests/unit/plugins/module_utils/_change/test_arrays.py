@@ -11,8 +11,8 @@ import os
 import re
 
 import pytest
+from ansible_collections.onecc.cluster.plugins.module_utils._change import arrays
 from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, mdadm, storage
-from ansible_collections.onecc.cluster.plugins.modules import nvme_raid
 from ansible_collections.onecc.cluster.tests.unit.captured import (
     ARRAY,
     FILESYSTEM,
@@ -91,7 +91,7 @@ class Node:
     update_initramfs = udevadm
 
     def converge(self) -> dict:
-        return nvme_raid.converge(self)
+        return arrays.converge(self)
 
     def ran(self, program: str) -> list[list[str]]:
         return [argv for argv in self.commands if argv[0] == program]
@@ -101,10 +101,10 @@ class Node:
 def machine(tmp_path, monkeypatch):
     machine = Captured(tmp_path)
     write = durable.write
-    monkeypatch.setattr(nvme_raid, "Machine", lambda: machine)
+    monkeypatch.setattr(arrays, "Machine", lambda: machine)
     monkeypatch.setattr(durable, "write", lambda path, text, mode: write(machine.path(path), text, mode))
     monkeypatch.setattr(durable, "flush", lambda path: None)
-    monkeypatch.setattr(nvme_raid, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(arrays, "LOCK_SECONDS", 0.2)
     return machine
 
 
@@ -259,16 +259,16 @@ def test_an_initramfs_that_stays_old_ends_in_an_error(machine):
     volume(machine)
     machine.write(mdadm.HOOK, "")
     for name in ("vmlinuz-6", "initrd.img-6"):
-        nvme_raid.os.utime(machine.write(f"/boot/{name}", ""), (1, 1))
+        arrays.os.utime(machine.write(f"/boot/{name}", ""), (1, 1))
     node = Node(machine)
     node.machine = machine
-    utime = nvme_raid.os.utime
+    utime = arrays.os.utime
     try:
-        nvme_raid.os.utime = lambda path: None
+        arrays.os.utime = lambda path: None
         with pytest.raises(Failed, match=r"After 8 rounds there is still something to do: \['initramfs'\]"):
             node.converge()
     finally:
-        nvme_raid.os.utime = utime
+        arrays.os.utime = utime
 
 
 # Nobody sees what is being made
@@ -337,18 +337,18 @@ def test_the_drives_are_locked_while_an_array_is_assembled(machine):
 def test_an_array_that_udev_assembled_meanwhile_is_left_alone(machine):
     volume(machine)
     machine.stop("md127")
-    node, lock = Node(machine), nvme_raid.Volume.lock
+    node, lock = Node(machine), arrays.Volume.lock
 
     def gathered(volume_, device, descriptor):
         if not storage.gathered(machine, storage.block.drives(machine, [])):
             node.md(["nvme0n1", "nvme1n1"])
         return lock(volume_, device, descriptor)
 
-    nvme_raid.Volume.lock = gathered
+    arrays.Volume.lock = gathered
     try:
         node.converge()
     finally:
-        nvme_raid.Volume.lock = lock
+        arrays.Volume.lock = lock
     assert node.ran("mdadm") == [] and in_state(machine)
 
 
@@ -371,7 +371,7 @@ def test_a_drive_that_refuses_to_be_written_to_is_named(machine, monkeypatch):
     def worn(descriptor, offset, length):
         raise OSError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(nvme_raid.Volume, "zero", lambda volume_, *arguments: worn(*arguments))
+    monkeypatch.setattr(arrays.Volume, "zero", lambda volume_, *arguments: worn(*arguments))
     with pytest.raises(Failed, match=r"drive nvme0n1 \(serial S1\) cannot be written to: Operation not permitted"):
         Node(machine, overwrite=["S2"]).converge()
 
@@ -382,7 +382,7 @@ def test_wiping_that_is_cut_anywhere_is_taken_up(machine, monkeypatch, writes):
     volume(machine)
     for name in ("nvme0n1", "nvme1n1"):
         dirty(machine, name)
-    done, zero = [], nvme_raid.Volume.zero
+    done, zero = [], arrays.Volume.zero
 
     def cut(volume_, descriptor, offset, length):
         if len(done) == writes:
@@ -390,11 +390,11 @@ def test_wiping_that_is_cut_anywhere_is_taken_up(machine, monkeypatch, writes):
         done.append(offset)
         zero(volume_, descriptor, offset, length)
 
-    monkeypatch.setattr(nvme_raid.Volume, "zero", cut)
+    monkeypatch.setattr(arrays.Volume, "zero", cut)
     with pytest.raises(Cut):
         Node(machine, rebuild=[ARRAY]).converge()
     assert 0 not in done[:3] and done[3:4] in ([], [0])  # the mark by which the drive is known goes last
-    monkeypatch.setattr(nvme_raid.Volume, "zero", zero)
+    monkeypatch.setattr(arrays.Volume, "zero", zero)
     Node(machine).converge()
     assert in_state(machine)
 

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.onecc.cluster.plugins.module_utils._change import package_set
 from ansible_collections.onecc.cluster.plugins.module_utils._node import apt, dpkg
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import debconf_answers
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Completed
-from ansible_collections.onecc.cluster.plugins.modules import package_set
 from ansible_collections.onecc.cluster.tests.unit.captured import Captured
 
 DRIVER = "nvidia-driver-570-server-open"

@@ -11,8 +11,8 @@ import os
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.onecc.cluster.plugins.module_utils._change import nccl_configs
 from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, nccl_files
-from ansible_collections.onecc.cluster.plugins.modules import nccl_config
 from ansible_collections.onecc.cluster.tests.unit.sysfs import Sysfs, address, gpu_path
 
 CONF = nccl_conf.PATH
@@ -34,7 +34,7 @@ class Module:
     """What of AnsibleModule the code under test uses, with arguments as it would check them."""
 
     def __init__(self, check_mode: bool = False, **arguments: object) -> None:
-        checked = ArgumentSpecValidator(nccl_config.ARGUMENTS).validate(arguments)
+        checked = ArgumentSpecValidator(nccl_configs.ARGUMENTS).validate(arguments)
         assert checked.error_messages == []
         self.params = checked.validated_parameters
         self.check_mode = check_mode
@@ -53,13 +53,13 @@ def node(tmp_path, monkeypatch):
     machine.gpu_node()
     machine.write("/proc/net/route", ROUTES)
     machine.write("/usr/lib/x86_64-linux-gnu/libnccl.so.2.26.5", "")
-    monkeypatch.setattr(nccl_config, "Machine", lambda: machine)
-    monkeypatch.setattr(nccl_config.durable, "locked", lambda name: contextlib.nullcontext())
+    monkeypatch.setattr(nccl_configs, "Machine", lambda: machine)
+    monkeypatch.setattr(nccl_configs.durable, "locked", lambda name: contextlib.nullcontext())
     return machine
 
 
 def run(**arguments: object) -> dict:
-    return nccl_config.run(Module(**arguments))
+    return nccl_configs.run(Module(**arguments))
 
 
 def everything(**arguments: object) -> dict:
@@ -69,7 +69,7 @@ def everything(**arguments: object) -> dict:
 
 def test_a_missing_file_has_no_findings_and_that_is_said(node):
     module = Module(fail_on="warning")
-    result = nccl_config.run(module)
+    result = nccl_configs.run(module)
     assert result["exists"] is False and [CONF in warning for warning in module.warnings] == [True]
     assert (result["changed"], result["findings"], result["settings"], result["nccl_version"]) == (False, [], [], "2.26")
     with pytest.raises(Failed, match="path is '/tmp/no.conf', and there is no such file"):
@@ -86,7 +86,7 @@ def test_findings_and_settings(node):
     node.write(CONF, "NCCL_IB_HCA=mlx5\nNCCL_DEBUG=INFO\n")
     node.write("/etc/environment", "NCCL_DEBUG=WARN\n")
     module = Module()
-    result = nccl_config.run(module)
+    result = nccl_configs.run(module)
     assert (result["changed"], result["exists"], module.warnings) == (False, True, [])
     assert [(item["line"], item["rule"]) for item in result["findings"]] == [(1, "ethernet-device"), (2, "debug-variable"), (2, "shadowed")]
     assert result["settings"] == [
@@ -181,7 +181,7 @@ def test_another_machines_topology_is_not_written(node):
 
 def test_a_node_without_rails_is_left_alone(node, tmp_path, monkeypatch):
     bare = Sysfs(tmp_path / "bare")
-    monkeypatch.setattr(nccl_config, "Machine", lambda: bare)
+    monkeypatch.setattr(nccl_configs, "Machine", lambda: bare)
     result = everything()
     assert result["changed"] is False and not bare.exists(CONF) and not bare.exists(PROFILE)
 

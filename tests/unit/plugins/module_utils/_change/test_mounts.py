@@ -8,9 +8,9 @@ import os
 import time
 
 import pytest
+from ansible_collections.onecc.cluster.plugins.module_utils._change import mounts
 from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, mount_units, storage
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
-from ansible_collections.onecc.cluster.plugins.modules import mount
 from ansible_collections.onecc.cluster.tests.unit.captured import spec
 
 
@@ -66,14 +66,14 @@ class Node(Machine):
         self.files["/proc/self/mountinfo"] = line.encode()
 
     def converge(self) -> dict:
-        return mount.converge(self)
+        return mounts.converge(self)
 
 
 @pytest.fixture
 def node(tmp_path, monkeypatch):
     def make(**params: object) -> Node:
         node = Node(tmp_path, **params)
-        monkeypatch.setattr(mount, "Machine", lambda: node)
+        monkeypatch.setattr(mounts, "Machine", lambda: node)
         monkeypatch.setattr(mount_units, "UNITS", str(tmp_path / "units"))
         write = durable.write
 
@@ -83,7 +83,7 @@ def node(tmp_path, monkeypatch):
             else:
                 write(path, text, mode)
 
-        monkeypatch.setattr(mount.durable, "write", written)
+        monkeypatch.setattr(mounts.durable, "write", written)
         return node
 
     return make
@@ -94,7 +94,7 @@ def test_a_mount_is_made_once(node):
     result = first.converge()
     assert result["changed"] and [item["field"] for item in result["differences"]] == ["unit", "mounted"]
     assert first.commands == ["daemon-reload", "reenable", "start"]
-    assert os.stat(first.path_).st_mode & 0o7777 == mount.BARE_MOUNT_POINT_MODE
+    assert os.stat(first.path_).st_mode & 0o7777 == mounts.BARE_MOUNT_POINT_MODE
     first.commands.clear()
     assert first.converge()["changed"] is False and first.commands == []
 
@@ -199,7 +199,7 @@ def test_something_else_that_is_mounted_there_stays(node, monkeypatch):
 
 def test_fstab_without_a_line_is_not_touched():
     text = "a / ext4\n\n# x\n"
-    assert mount.without_fstab_lines(text, []) == text
+    assert mounts.without_fstab_lines(text, []) == text
 
 
 def test_a_server_that_does_not_answer_is_what_the_error_begins_with(node):
