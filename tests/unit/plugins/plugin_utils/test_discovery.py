@@ -363,7 +363,8 @@ class TestSelection:
 
     def test_statuses(self):
         notes = discovery.Notes()
-        entries = [node(name=f"n-{status}", status=status) for status in ("booting", "active", "unhealthy", "preempted", "terminating", "terminated", "brandnew", None)]
+        statuses = ("booting", "active", "unhealthy", "preempted", "terminating", "terminated", "brandnew", None)
+        entries = [node(name=f"n-{status}", status=status) for status in statuses]
         assert [entry["status"] for entry in discovery.with_status(entries, ["active"], notes)] == ["active"]
         (warning,), (remark,) = notes.warnings, notes.remarks
         for status in ("booting", "unhealthy", "preempted", "brandnew"):
