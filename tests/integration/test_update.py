@@ -52,7 +52,9 @@ if [ "$(cat state/{name} 2>/dev/null)" != "$before" ]; then
     if grep -qx {name} broken; then echo broken > state/{name}; fi
 fi
 if grep -qx {name} reboots; then
-    said=$(printf '%s\n' "$said" | sed -E 's/^(onecc.cluster (drift|converge .*"before":) .*"base": )\[(\]|\{{)/\1[REBOOT\3/; s/REBOOT\]/REBOOT]/; s/REBOOT\{{/REBOOT, {{/; s/REBOOT/{reboot}/')
+    said=$(printf '%s\n' "$said" | sed -E \
+        -e 's/^(onecc.cluster (drift|converge \{{"before":) \{{"base": )\[(\]|\{{)/\1[REBOOT\3/' \
+        -e 's/REBOOT\{{/REBOOT, {{/' -e 's/REBOOT/{reboot}/')
 fi
 printf '%s\n' "$said"
 exit $status

@@ -20,6 +20,7 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
         if stack.provider and name not in (stack.provider, ofed.DETECT):
             told = stack.provider in declared["replace"]
             stays = "" if told else f". It stays until ofed_replace names {stack.provider}"
-            yield difference(name, "provider", stack.provider, name, f"the RDMA stack is {stack}, declared is {name}{stays}", remedy="apply" if told else "manual")
+            message = f"the RDMA stack is {stack}, declared is {name}{stays}"
+            yield difference(name, "provider", stack.provider, name, message, remedy="apply" if told else "manual")
         elif reason := ofed.reboot_reason(machine, stack):
             yield difference(name, "reboot", None, stack.version, reason, remedy="reboot")
