@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
+import importlib
 import pathlib
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -21,19 +21,8 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_declared
-from ansible_collections.onecc.cluster.plugins.module_utils._node import (
-    accounts,
-    mount_units,
-    ofed,
-    package_sets,
-    pci,
-    presence,
-    rdma_names,
-    specs,
-    storage,
-)
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import ORDER, blocks, smoke_tests
+from ansible_collections.onecc.cluster.plugins.module_utils._change import nccl_configs
+from ansible_collections.onecc.cluster.plugins.module_utils._node import kinds
 from jinja2 import nodes
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
@@ -42,89 +31,9 @@ ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 # name it, before lambda_stack.
 DEFAULT_ROLES = ("base", "lambda_stack", "nvme_raid", "filesystems", "nccl")
 
-_ACCESS = {"owner": {"type": "str", "default": "root"}, "group": {"type": "str", "default": "root"}}
-# What a node must have for a resource to be declared there. The node itself knows; without it, on every node. (YAML reads `on` as true.)
-_WHERE = {"where": {"type": "str", "choices": list(presence.CONDITIONS)}}
-
-# What a resource of each kind may say.
-_FIELDS: dict[str, dict[str, dict[str, Any]]] = {
-    "packages": {
-        "name": {"type": "str", "required": True},
-        "version": {"type": "str"},
-        # What its installation may remove; a transaction that would remove anything else is refused.
-        "replaces": {"type": "list", "elements": "str", "default": []},
-        **_WHERE,
-    },
-    # The unit that loads it at boot, where order matters; without it, systemd-modules-load does.
-    "kernel_modules": {"name": {"type": "str", "required": True}, "unit": {"type": "str"}, **_WHERE},
-    "sysctls": {"name": {"type": "str", "required": True}, "value": {"type": "str", "required": True}},
-    "limits": {"name": {"type": "str", "required": True}, "value": {"type": "str", "required": True}},
-    "directories": {"path": {"type": "str", "required": True}, **_ACCESS, "mode": {"type": "str", "default": "0755"}, **_WHERE},
-    "files": {
-        "path": {"type": "str", "required": True},
-        "content": {"type": "str"},
-        "template": {"type": "str"},
-        **_ACCESS,
-        "mode": {"type": "str", "default": "0644"},
-        # The unit that reads the file, and has to do so again when it changes.
-        "unit": {"type": "str"},
-        **_WHERE,
-    },
-    "blocks": {"path": {"type": "str", "required": True}, "content": {"type": "str", "required": True}},
-    # After the files: keys and sources of packages are such. A provider changes in the transaction that installs its packages.
-    "ofed_providers": {
-        "name": {"type": "str", "required": True, "choices": [ofed.DETECT, *ofed.PROVIDERS]},
-        "replace": {"type": "list", "elements": "str", "choices": list(ofed.PROVIDERS), "default": []},
-    },
-    "debconf_answers": package_sets.ANSWER,
-    "locked_packages": package_sets.LOCKED_PACKAGE,
-    "arrays": specs.ARRAY,
-    "mounts": {**specs.MOUNT, "array": {"type": "str"}},
-    "users": specs.USER,
-    "nccl_configs": {**nccl_declared.CONFIG, "rails": {"type": "str"}},
-    "units": {
-        "name": {"type": "str", "required": True},
-        "enabled": {"type": "bool"},
-        "active": {"type": "bool"},
-        **_WHERE,
-    },
-    "smoke_tests": smoke_tests.FIELDS,
-    # Only compared: what differs there takes a reboot, or other hardware or drivers.
-    "gpudirect": {"name": {"type": "str", "required": True, "choices": ["auto", "dmabuf", "peermem"]}, **_WHERE},
-    "rdma_names": {"name": {"type": "str", "required": True, "choices": list(rdma_names.PATTERNS)}},
-    # Only compared: nothing in roles/apply mends a cable. The rate is Gb/s, the width PCIe lanes.
-    "rails": {"name": {"type": "str", "required": True}, **specs.RAILS, "rate": {"type": "float"}, "width": {"type": "int", "choices": list(pci.WIDTHS)}},
-}
-
-# The same in the order in which they are changed.
-KINDS = {kind: _FIELDS[kind] for kind in ORDER}
-
-# Kinds of which none at all is a declaration too: nobody but the declared users has access.
-_MEANT_WHEN_EMPTY = ("users",)
-
-# Those that pam_limits(8) and systemd(1) know by the same name.
-_LIMITS = ("core", "data", "fsize", "memlock", "nofile", "nproc", "stack")
-_UNIT = (r"[A-Za-z0-9:_.\\@-]+\.[a-z]+", "a unit's full name, such as fstrim.timer")
-
-# Whole values of fields that end up in paths, unit names or command lines on a node.
-_PATTERNS = {
-    ("packages", "name"): (r"[a-z0-9][a-z0-9+.-]+", "a Debian package name"),
-    ("packages", "version"): package_sets.VERSION,
-    ("debconf_answers", "name"): package_sets.QUESTION,
-    ("debconf_answers", "owner"): package_sets.NAME,
-    ("debconf_answers", "value"): package_sets.LINE,
-    ("locked_packages", "name"): package_sets.NAME,
-    ("locked_packages", "version"): package_sets.VERSION,
-    ("kernel_modules", "name"): (r"[A-Za-z0-9_-]+", "a kernel module's name"),
-    ("kernel_modules", "unit"): _UNIT,
-    ("sysctls", "name"): (r"[A-Za-z0-9_-]+([./][A-Za-z0-9_:-]+)+", "a sysctl's name, such as vm.swappiness"),
-    ("sysctls", "value"): (r"[^\n]+", "one line"),
-    ("limits", "name"): ("|".join(_LIMITS), f"one of {', '.join(_LIMITS)}"),
-    ("limits", "value"): (r"unlimited|[0-9]{1,15}", "a number, or unlimited"),
-    ("files", "unit"): _UNIT,
-    ("units", "name"): _UNIT,
-    ("rails", "name"): (r"[A-Za-z0-9_-]+", "a word of letters, digits, _ and -"),
-}
+# The kinds of resources, in their order, and what changes each, for what it has against a declared value.
+KINDS = {kind: importlib.import_module(f"{kinds.__name__}.{kind}") for kind in kinds.ORDER}
+_CHANGES = {"nccl_configs": nccl_configs}
 
 
 _REFERENCE = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}")
@@ -288,40 +197,14 @@ def complete(state: Any, folder: pathlib.Path | None = None, variables: Mapping[
     if unknown := sorted(map(str, set(state) - set(KINDS))):
         raise DeclarationError(f"There are no resources of kind {', '.join(unknown)}. There are: {', '.join(KINDS)}.")
     given = {kind: _resources(kind, state[kind]) for kind in KINDS if state.get(kind) is not None}
-    checked = {kind: resources for kind, resources in given.items() if resources or kind in _MEANT_WHEN_EMPTY}
-    for file in checked.get("files", []):
-        _content(file, folder, variables or {})
-    for directory in checked.get("directories", []):
-        _below(directory, [item["path"] for kind in ("files", "blocks", "directories") for item in checked.get(kind, [])])
-    for mount in checked.get("mounts", []):
-        _source(mount, checked.get("arrays", []))
-    for limit in checked.get("limits", []):
-        _limit(limit, {item["name"].replace("/", "."): item["value"] for item in checked.get("sysctls", [])}.get("fs.nr_open"))
-    for block in checked.get("blocks", []):
-        block["content"] = block["content"].rstrip("\n") + "\n"
-        if wrong := blocks.invalid(block["content"]):
-            raise DeclarationError(f"blocks, {block['path']}: {wrong}.")
-        block["sha256"] = hashlib.sha256(block["content"].encode()).hexdigest()
-    for config in checked.get("nccl_configs", []):
-        _rails(config, checked.get("rails", []))
-        config.update(nccl_declared.complete(config))
-    if locked := checked.get("locked_packages"):
-        package_sets.complete(locked)
-        if wrong := package_sets.mismatches(locked, package_sets.declared_versions(locked)):
-            raise DeclarationError(f"locked_packages: {'; '.join(wrong)}.")
-    smoke_tests.complete(checked.get("smoke_tests", []), checked)
-    if not checked.get("smoke_tests", True):
-        del checked["smoke_tests"]
-    for module in (item for item in checked.get("kernel_modules", []) if not item["unit"]):
-        module["file"] = f"/etc/modules-load.d/onecc-{module['name']}.conf"
-        module["content"] = f"{module['name']}\n"
-    for sysctl in checked.get("sysctls", []):
-        # 90: after the distribution's own, before an administrator's 99.
-        sysctl["file"] = f"/etc/sysctl.d/90-onecc-{sysctl['name'].replace('/', '.')}.conf"
-        sysctl["content"] = f"{sysctl['name']} = {sysctl['value']}\n"
-        # One of them may bring the parameter, which is not there before.
-        sysctl["modules"] = [item["name"] for item in checked.get("kernel_modules", [])]
-    return checked
+    for file in given.get("files", []):
+        _render(file, folder, variables or {})
+    for kind, resources in given.items():
+        try:
+            getattr(KINDS[kind], "complete", lambda _resources, _state: None)(resources, given)
+        except ValueError as error:
+            raise DeclarationError(f"{kind}, {error}." if not str(error).startswith(kind) else f"{error}.") from None
+    return {kind: resources for kind, resources in given.items() if resources or hasattr(KINDS[kind], "MEANT_WHEN_EMPTY")}
 
 
 def _resources(kind: str, resources: Any) -> list[dict]:
@@ -334,7 +217,7 @@ def _resources(kind: str, resources: Any) -> list[dict]:
         name = item.get("name") or item.get("path") or "without a name"
         # A null says the same as an absent field: a declaration can pass a variable on that is not set.
         given = {key: value for key, value in item.items() if value is not None and key != "when"}
-        resource = validate(KINDS[kind], given, f"{kind}, {name}")
+        resource = validate(KINDS[kind].FIELDS, given, f"{kind}, {name}")
         _check_patterns(kind, resource, name)
         found.append(resource)
     names = [item.get("name") or item.get("path") for item in found]
@@ -352,39 +235,17 @@ def _meant(kind: str, item: dict) -> bool:
 
 
 def _check_patterns(kind: str, resource: dict, name: str) -> None:
-    for field, value in resource.items():
-        pattern, allowed = _PATTERNS.get((kind, field)) or {"path": specs.PATH, "mode": specs.MODE}.get(field) or ("", "")
-        if pattern and value is not None and not re.fullmatch(pattern, value):
+    for field, (pattern, allowed) in getattr(KINDS[kind], "PATTERNS", {}).items():
+        value = resource[field]
+        if value is not None and not re.fullmatch(pattern, value):
             raise DeclarationError(f"{kind}, {name}: {field} is {value!r}; allowed is {allowed}.")
-    invalid = {
-        "arrays": storage.invalid, "mounts": mount_units.invalid, "users": accounts.invalid, "rails": specs.invalid_rails,
-        "nccl_configs": nccl_declared.invalid,
-    }.get(kind)
-    if invalid and (wrong := invalid(resource)):
-        raise DeclarationError(f"{kind}, {name}: {wrong}.")
+    for room in (KINDS[kind], _CHANGES.get(kind)):
+        if wrong := getattr(room, "invalid", lambda _resource: None)(resource):
+            raise DeclarationError(f"{kind}, {name}: {wrong}.")
 
 
-def _limit(limit: dict, nr_open: str | None) -> None:
-    """The files that a limit is made of, and what systemd says of it. For logins as limits.conf(5) has it: * is not root.
-
-    `nr_open` is the declared fs.nr_open, which is set before the limits are.
-    """
-    name, value = limit["name"], limit["value"]
-    limit["nr_open"] = nr_open
-    # limits.conf(5) counts these in KiB, systemd.exec(5) in bytes.
-    bytes_ = int(value) * 1024 if value != "unlimited" and name in ("core", "data", "fsize", "memlock", "stack") else value
-    limit["manager"] = "infinity" if value == "unlimited" else str(bytes_)
-    logins = "".join(f"{who} {kind} {name} {value}\n" for who in ("*", "root") for kind in ("soft", "hard"))
-    manager = f"[Manager]\nDefaultLimit{name.upper()}={limit['manager']}\n"
-    limit["files"] = [
-        {"for": "logins", "path": f"/etc/security/limits.d/90-onecc-{name}.conf", "content": logins},
-        {"for": "services", "path": f"/etc/systemd/system.conf.d/90-onecc-{name}.conf", "content": manager},
-        {"for": "users' services", "path": f"/etc/systemd/user.conf.d/90-onecc-{name}.conf", "content": manager},
-    ]
-
-
-def _content(file: dict, folder: pathlib.Path | None, variables: Mapping[str, Any]) -> None:
-    """Renders a file's template, and says by which hash the node recognises the content."""
+def _render(file: dict, folder: pathlib.Path | None, variables: Mapping[str, Any]) -> None:
+    """Renders the template of a file that has one."""
     if (file["content"] is None) == (file["template"] is None):
         raise DeclarationError(f"files, {file['path']}: it needs either content or template.")
     if file["template"] is not None:
@@ -394,43 +255,6 @@ def _content(file: dict, folder: pathlib.Path | None, variables: Mapping[str, An
             file["content"] = _template(folder / "templates" / file["template"]).render(variables)
         except jinja2.TemplateError as error:
             raise DeclarationError(f"role {folder.name}, template {file['template']}: {error}") from error
-    file["sha256"] = hashlib.sha256(file["content"].encode()).hexdigest()
-    if file["unit"]:
-        # Below /run, which a boot empties; not in /run/onecc, where only root may look.
-        file["stamp"] = "/run/onecc-read/" + file["path"].strip("/").replace("/", "-")
-
-
-def _below(directory: dict, paths: list[str]) -> None:
-    """Refuses what is declared in a directory that others than root write in: the node would not go through it (durable.walk)."""
-    mode = int(directory["mode"], 8)
-    others = mode & 0o002 or mode & 0o020 and directory["group"] not in ("root", "0")
-    if directory["owner"] in ("root", "0") and (not others or mode & 0o1000):
-        return
-    if inside := [path for path in paths if path.startswith(directory["path"].rstrip("/") + "/")]:
-        raise DeclarationError(
-            f"directories, {directory['path']}: owner {directory['owner']}, group {directory['group']} and mode {directory['mode']} let others "
-            f"than root put links there, and root is to write {inside[0]}. Declare it in a directory that is root's alone."
-        )
-
-
-def _source(mount: dict, arrays: list[dict]) -> None:
-    """Puts the declaration of the array into the mount that rests on it, for the node to resolve."""
-    if (mount["array"] is None) == (mount["source"] is None):
-        raise DeclarationError(f"mounts, {mount['path']}: it needs either array or source.")
-    if mount["array"] is not None:
-        found = [array for array in arrays if array["name"] == mount["array"]]
-        if not found:
-            raise DeclarationError(f"mounts, {mount['path']}: there is no array {mount['array']!r} in this declaration.")
-        mount["array"] = found[0]
-
-
-def _rails(config: dict, rails: list[dict]) -> None:
-    """Puts what a rail is into the NCCL configuration that is made from the rails, for the node to find them."""
-    if config["rails"] is not None:
-        found = [item for item in rails if item["name"] == config["rails"]]
-        if not found:
-            raise DeclarationError(f"nccl_configs, {config['path']}: there are no rails {config['rails']!r} in this declaration.")
-        config["rails"] = {field: found[0][field] for field in specs.RAILS}
 
 
 def to_check(state: dict[str, list[dict]]) -> dict[str, list[dict]]:

@@ -58,7 +58,7 @@ def objections(machine: Machine, resources: dict, mended: frozenset[str]) -> Ite
         if path in files and (other := in_the_way(machine, path)):
             yield other["message"]
     for item in resources.get("blocks", []):
-        if wrong := blocks.invalid(item["content"]):
+        if wrong := blocks.wrong_content(item["content"]):
             yield f"{item['path']}: {wrong}"
     for item in (*directories, *resources.get("files", [])):
         try:

@@ -12,12 +12,13 @@ import os
 from ansible_collections.onecc.cluster.plugins.module_utils._change.hand import Hand
 from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_declared, nccl_findings, nccl_lint, nccl_node
 from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, gpudirect, nccl_conf, nccl_files
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import nccl_configs as kinds_nccl
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import inode_of
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.blocks import spans
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 ARGUMENTS = {
-    **nccl_declared.CONFIG,
+    **kinds_nccl.CONFIG,
     "path": {"type": "path", "default": nccl_conf.PATH},
     "fail_on": {"type": "str", "choices": ["never", *nccl_findings.SEVERITIES], "default": "never"},
     "nccl_version": {"type": "str"},
@@ -110,7 +111,7 @@ def looked_at(machine: Machine, declared: dict, text: str | None, version: tuple
 
 def run(module: Hand) -> dict:
     """Does what is asked, and returns the module's result."""
-    machine, declared = Machine(), nccl_declared.complete(module.params)
+    machine, declared = Machine(), kinds_nccl.completed(module.params)
     given = module.params["nccl_version"]
     version = tuple(int(part) for part in given.split(".")[:2]) if given else None
     result: dict = {"changed": False, "differences": [], "kept": [], "diff": []}
@@ -133,6 +134,11 @@ def run(module: Hand) -> dict:
     if failing := [nccl_findings.text(item) for item in result["findings"] if item["severity"] in serious]:
         module.fail_json(msg="\n".join(failing), **result)
     return result
+
+
+def invalid(declared: dict) -> str | None:
+    """What is wrong with a declaration whatever node it is for: what the linter says of its settings, too."""
+    return nccl_declared.invalid(declared)
 
 
 def apply(hand: Hand, resources: list[dict], _state: dict[str, list[dict]], _prepared: None) -> list[dict]:

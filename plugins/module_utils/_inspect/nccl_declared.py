@@ -7,26 +7,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
-from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_devices, nccl_findings, nccl_lint
-from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, network, specs
+from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_findings, nccl_lint
+from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, nccl_files, network, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import blocks
 
-CONFIG = {
-    "path": {"type": "str", "default": nccl_conf.PATH},
-    "settings": {
-        "type": "list", "elements": "dict", "default": [],
-        "options": {field: {"type": "str", "required": True} for field in ("name", "value", "reason")},
-    },
-    "rails": {"type": "dict", "options": specs.RAILS},
-    "address": {"type": "str"},
-    "topology": {"type": "str"},
-    "profile": {"type": "str"},
-    "gpudirect": {"type": "bool", "default": False},
-    "allow": {"type": "list", "elements": "str", "default": []},
-}
 # What says something of the node, and not of the setting: such a setting is written all the same.
 _OF_THE_NODE = ("device-down", "newer-variable", "shadowed")
 
@@ -40,12 +26,12 @@ def invalid(declared: dict) -> str | None:
         return f"address is {declared['address']!r}; allowed is an address of IPv4"
     if unknown := sorted(set(declared["allow"]) - set(nccl_findings.RULES)):
         return f"allow has {', '.join(unknown)}; the linter's rules are {', '.join(nccl_findings.RULES)}"
-    if declared["topology"] is not None and not nccl_devices.addresses(declared["topology"]):
+    if declared["topology"] is not None and not nccl_files.topology_addresses(declared["topology"]):
         return "topology has no PCI address; give it the contents of an XML file of NCCL, as NCCL_TOPO_DUMP_FILE writes it"
     for item in declared["settings"]:
         if not re.fullmatch(r"[^\x00-\x1f\x7f]+", item["reason"]) or "\n" in item["name"] + item["value"]:
             return f"settings, {item['name']}: name, value and reason are a line each, and the reason is not empty"
-        if wrong := blocks.invalid(nccl_conf.render([item])):
+        if wrong := blocks.wrong_content(nccl_conf.render([item])):
             return f"settings, {item['name']}: {wrong}"
     found = objections(declared, nccl_conf.render(declared["settings"]), nccl_findings.Node())
     return f"settings: {'; '.join(found)}" if found else None
@@ -56,14 +42,3 @@ def objections(declared: dict, settings: str, node: nccl_findings.Node) -> list[
     found = nccl_lint.lint(declared["path"], settings.encode("utf-8", "surrogateescape"), node)
     passed_over = (*_OF_THE_NODE, *declared["allow"])
     return [f"{item['message']} ({item['rule']}; {item['fix']})" for item in found if item["rule"] not in passed_over]
-
-
-def complete(declared: dict) -> dict:
-    """The declaration with what a node needs to compare the topology file without having it."""
-    topology = declared["topology"]
-    if topology is None:
-        return declared
-    return {
-        **declared, "sha256": hashlib.sha256(topology.encode()).hexdigest(),
-        "addresses": list(dict.fromkeys(nccl_devices.addresses(topology))),
-    }

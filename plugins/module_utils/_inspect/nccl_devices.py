@@ -11,16 +11,13 @@ import re
 from collections.abc import Callable, Iterator
 
 from ansible_collections.onecc.cluster.plugins.module_utils._inspect.nccl_findings import Device, Node, finding, show
-from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf
+from ansible_collections.onecc.cluster.plugins.module_utils._node import nccl_conf, nccl_files
 from ansible_collections.onecc.cluster.plugins.module_utils._node.nccl_conf import MOST_DEVICES, MOST_INTERFACES, entries
 
 INFINIBAND = "InfiniBand"
 # Interfaces that lead to no other node. NCCL's own choice takes them last (ncclFindInterfaces() in src/misc/socket.cc).
 INWARD = ("lo", "docker", "virbr", "veth")
 PRIVATE = "name the interface of the private network"
-
-_PCI = re.compile(r"<pci\b[^>]*>")
-_ATTRIBUTE = re.compile(r"\b(busid|class)\s*=\s*[\"']([^\"']*)[\"']")
 
 Found = Callable[..., dict]
 
@@ -90,22 +87,12 @@ def topology(number: int, path: str, node: Node) -> Iterator[dict]:
         what = f"{show(path)} is not there" if data is None else f"{show(path)} is no topology of NCCL, which begins with <system>"
         yield finding(number, "topology-file", "error", what, "remove the line, or give it this node's topology")
         return
-    absent = [address for address in addresses(data.decode("utf-8", "replace")) if address not in (node.pci or {address})]
+    absent = [address for address in nccl_files.topology_addresses(data.decode("utf-8", "replace")) if address not in (node.pci or {address})]
     if absent:
         yield finding(
             number, "topology-address", "error", f"{show(path)} is another machine's: here is no {_and(absent)}",
             "remove the line, or give it this node's topology",
         )
-
-
-def addresses(text: str) -> list[str]:
-    """PCI addresses that a topology file names, in full.
-
-    Without bridges (class 0x0604): in a virtual machine that hides its PCI topology they are made up, to say what is near.
-    """
-    tags = [dict(_ATTRIBUTE.findall(tag)) for tag in _PCI.findall(text)]
-    found = [tag["busid"].lower() for tag in tags if tag.get("busid") and not tag.get("class", "").lower().startswith("0x0604")]
-    return [address if address.count(":") > 1 else f"0000:{address}" for address in found]
 
 
 def _of(name: str, number: int, value: str) -> Found:

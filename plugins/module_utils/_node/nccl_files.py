@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 
 from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect, nccl_conf, network, rails, rdma
@@ -156,3 +157,17 @@ def compare(machine: Machine, declared: dict, should: Wanted) -> Iterator[dict]:
 
 def mode(machine: Machine, path: str) -> int:
     return os.stat(machine.path(path)).st_mode & 0o7777
+
+
+_PCI = re.compile(r"<pci\b[^>]*>")
+_ATTRIBUTE = re.compile(r"\b(busid|class)\s*=\s*[\"']([^\"']*)[\"']")
+
+
+def topology_addresses(text: str) -> list[str]:
+    """PCI addresses that a topology file names, in full.
+
+    Without bridges (class 0x0604): in a virtual machine that hides its PCI topology they are made up, to say what is near.
+    """
+    tags = [dict(_ATTRIBUTE.findall(tag)) for tag in _PCI.findall(text)]
+    found = [tag["busid"].lower() for tag in tags if tag.get("busid") and not tag.get("class", "").lower().startswith("0x0604")]
+    return [address if address.count(":") > 1 else f"0000:{address}" for address in found]

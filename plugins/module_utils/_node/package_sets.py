@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.locked_packages import NEWEST, NONE, families
+from ansible_collections.onecc.cluster.plugins.module_utils._node import dpkg, specs
+
+# A version that stands for the newest one in the lists of packages that the node has.
+NEWEST = "newest"
+# A family that is none, and what a package says that need not run.
+NONE = "none"
 
 # deb-version(7), and how apt and dpkg name a package of a foreign architecture.
 NAME = (r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?", "a Debian package name, or name:architecture for a foreign one")
-VERSION = (r"[A-Za-z0-9.+~:-]+", "a Debian version")
+VERSION = specs.VERSION
 QUESTION = (r"[A-Za-z0-9][A-Za-z0-9+./_-]*", "the name of a debconf question, such as cudnn/license_preseed")
 LINE = (r"[^\n]*", "one line")
 
@@ -85,3 +90,12 @@ def mismatches(packages: list[dict], versions: dict[str, str]) -> list[str]:
         "must be of one version"
         for family, found in families(packages, versions).items() if len(found) > 1
     ]
+
+
+def families(packages: list[dict], versions: dict[str, str]) -> dict[str, dict[str, str]]:
+    """By family, the upstream versions of those packages that have one in `versions`, and the first package of each."""
+    found: dict[str, dict[str, str]] = {}
+    for package in packages:
+        if package["family"] != NONE and package["name"] in versions:
+            found.setdefault(package["family"], {}).setdefault(dpkg.upstream(versions[package["name"]]), package["name"])
+    return found

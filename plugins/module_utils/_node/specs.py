@@ -25,6 +25,13 @@ ARRAY = {
     "adopt": {"type": "bool", "default": False},
 }
 
+# What a node must have for a resource to be declared there, as `presence` finds it; without it, on every node. (YAML reads `on` as true.)
+CONDITIONS = ("all", "chrony", "timesyncd", "mlx5", "rdma", "infiniband", "openibd", "gpus", "peermem")
+WHERE = {"where": {"type": "str", "choices": list(CONDITIONS)}}
+ACCESS = {"owner": {"type": "str", "default": "root"}, "group": {"type": "str", "default": "root"}}
+
+UNIT = (r"[A-Za-z0-9:_.\\@-]+\.[a-z]+", "a unit's full name, such as fstrim.timer")
+VERSION = (r"[A-Za-z0-9.+~:-]+", "a Debian version")
 # What paths, modes and the like may be, as a pattern of the whole and in words: they end up in units and command lines.
 PATH = (r"/|(/(?!\.{1,2}(/|$))[A-Za-z0-9_.:@%+=-]+)+", "an absolute path of letters, digits and _.:@%+=- without . or ..")
 MODE = (r"[0-7]{3,4}", "three or four octal digits in quotes, such as '0755'")

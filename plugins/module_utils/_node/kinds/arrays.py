@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import mdadm, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node import mdadm, specs, storage
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+FIELDS = specs.ARRAY
+
+invalid = storage.invalid
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:

@@ -10,14 +10,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+from ansible_collections.onecc.cluster.plugins.module_utils._node import specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import in_the_way
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
+FIELDS = {"path": {"type": "str", "required": True}, "content": {"type": "str", "required": True}}
+PATTERNS = {"path": specs.PATH}
+
 BEGIN, END = "# BEGIN onecc.cluster", "# END onecc.cluster"
 
 
-def invalid(content: str) -> str | None:
+def complete(resources: list[dict], _state: dict[str, list[dict]]) -> None:
+    """The hash by which the node recognises a content. Raises ValueError."""
+    for block in resources:
+        block["content"] = block["content"].rstrip("\n") + "\n"
+        if wrong := wrong_content(block["content"]):
+            raise ValueError(f"{block['path']}: {wrong}")
+        block["sha256"] = hashlib.sha256(block["content"].encode()).hexdigest()
+
+
+def wrong_content(content: str) -> str | None:
     """What is wrong with the content of a block: with a mark in it, it would not be known again, and grow with each run."""
     marks = [line for line in content.split("\n") if line.rstrip() in (BEGIN, END)]
     return f"content has the line {marks[0]!r}, which marks the block itself; leave it out" if marks else None

@@ -10,8 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ansible_collections.onecc.cluster.plugins.module_utils._node import package_sets
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+FIELDS = package_sets.ANSWER
+PATTERNS = {"name": package_sets.QUESTION, "owner": package_sets.NAME, "value": package_sets.LINE}
 
 DATABASE = "/var/cache/debconf/config.dat"
 

@@ -9,9 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ansible_collections.onecc.cluster.plugins.module_utils._node import specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access, in_the_way, inode_of, systems_own
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+FIELDS = {"path": {"type": "str", "required": True}, **specs.ACCESS, "mode": {"type": "str", "default": "0755"}, **specs.WHERE}
+PATTERNS = {"path": specs.PATH, "mode": specs.MODE}
+
+
+def complete(resources: list[dict], state: dict[str, list[dict]]) -> None:
+    """Refuses what is declared in a directory that others than root write in: the node would not go through it (durable.walk). Raises ValueError."""
+    paths = [item["path"] for kind in ("files", "blocks", "directories") for item in state.get(kind, [])]
+    for directory in resources:
+        mode = int(directory["mode"], 8)
+        others = mode & 0o002 or mode & 0o020 and directory["group"] not in ("root", "0")
+        if directory["owner"] in ("root", "0") and (not others or mode & 0o1000):
+            continue
+        if inside := [path for path in paths if path.startswith(directory["path"].rstrip("/") + "/")]:
+            raise ValueError(
+                f"{directory['path']}: owner {directory['owner']}, group {directory['group']} and mode {directory['mode']} let others "
+                f"than root put links there, and root is to write {inside[0]}. Declare it in a directory that is root's alone"
+            )
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:

@@ -11,9 +11,32 @@ import hashlib
 import re
 from collections.abc import Iterator
 
+from ansible_collections.onecc.cluster.plugins.module_utils._node import specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access, in_the_way, inode_of
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+FIELDS = {
+    "path": {"type": "str", "required": True},
+    # The content, or the name of a template file of the role, which is rendered into it.
+    "content": {"type": "str"},
+    "template": {"type": "str"},
+    **specs.ACCESS,
+    "mode": {"type": "str", "default": "0644"},
+    # The unit that reads the file, and has to do so again when it changes.
+    "unit": {"type": "str"},
+    **specs.WHERE,
+}
+PATTERNS = {"path": specs.PATH, "mode": specs.MODE, "unit": specs.UNIT}
+
+
+def complete(resources: list[dict], _state: dict[str, list[dict]]) -> None:
+    """The hash by which the node recognises a content, and where it is noted that a unit has read it."""
+    for file in resources:
+        file["sha256"] = hashlib.sha256(file["content"].encode()).hexdigest()
+        if file["unit"]:
+            # Below /run, which a boot empties; not in /run/onecc, where only root may look.
+            file["stamp"] = "/run/onecc-read/" + file["path"].strip("/").replace("/", "-")
 
 
 def read(machine: Machine, file: dict, written: float) -> bool:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect
+from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+FIELDS = {"name": {"type": "str", "required": True, "choices": ["auto", "dmabuf", "peermem"]}, **specs.WHERE}
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:

@@ -10,12 +10,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import kernel
+from ansible_collections.onecc.cluster.plugins.module_utils._node import kernel, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
+FIELDS = {
+    "name": {"type": "str", "required": True},
+    # The unit that loads it at boot, where order matters; without it, systemd-modules-load does.
+    "unit": {"type": "str"},
+    **specs.WHERE,
+}
+PATTERNS = {"name": (r"[A-Za-z0-9_-]+", "a kernel module's name"), "unit": specs.UNIT}
+
 # modprobe.d(5), from the first to the last: of files of one name only the first counts.
 FOLDERS = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
+
+
+def complete(resources: list[dict], _state: dict[str, list[dict]]) -> None:
+    """The file by which a module is loaded at boot, where no unit does it."""
+    for module in (item for item in resources if not item["unit"]):
+        module["file"] = f"/etc/modules-load.d/onecc-{module['name']}.conf"
+        module["content"] = f"{module['name']}\n"
 
 
 def forbidden(machine: Machine, name: str, listed: bool) -> str | None:

@@ -13,10 +13,33 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node import conf_fi
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
+FIELDS = {"name": {"type": "str", "required": True}, "value": {"type": "str", "required": True}}
+# Those that pam_limits(8) and systemd(1) know by the same name.
+NAMES = ("core", "data", "fsize", "memlock", "nofile", "nproc", "stack")
+PATTERNS = {"name": ("|".join(NAMES), f"one of {', '.join(NAMES)}"), "value": (r"unlimited|[0-9]{1,15}", "a number, or unlimited")}
+
 # The managers whose defaults services get, and what their services are called.
 MANAGERS = {"services": "systemd/system.conf", "users' services": "systemd/user.conf"}
 # parse_size() of systemd (src/basic/parse-util.c): to the base 1024.
 SUFFIXES = {suffix: 1024**power for power, suffix in enumerate(("B", "K", "M", "G", "T", "P", "E"))}
+
+
+def complete(resources: list[dict], state: dict[str, list[dict]]) -> None:
+    """The files that a limit is made of, and what systemd says of it. For logins as limits.conf(5) has it: * is not root."""
+    sysctls = {item["name"].replace("/", "."): item["value"] for item in state.get("sysctls", [])}
+    for limit in resources:
+        name, value = limit["name"], limit["value"]
+        limit["nr_open"] = sysctls.get("fs.nr_open")  # it is set before the limits are
+        # limits.conf(5) counts these in KiB, systemd.exec(5) in bytes.
+        bytes_ = int(value) * 1024 if value != "unlimited" and name in ("core", "data", "fsize", "memlock", "stack") else value
+        limit["manager"] = "infinity" if value == "unlimited" else str(bytes_)
+        logins = "".join(f"{who} {kind} {name} {value}\n" for who in ("*", "root") for kind in ("soft", "hard"))
+        manager = f"[Manager]\nDefaultLimit{name.upper()}={limit['manager']}\n"
+        limit["files"] = [
+            {"for": "logins", "path": f"/etc/security/limits.d/90-onecc-{name}.conf", "content": logins},
+            {"for": "services", "path": f"/etc/systemd/system.conf.d/90-onecc-{name}.conf", "content": manager},
+            {"for": "users' services", "path": f"/etc/systemd/user.conf.d/90-onecc-{name}.conf", "content": manager},
+        ]
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:

@@ -10,15 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import dpkg
+from ansible_collections.onecc.cluster.plugins.module_utils._node import dpkg, package_sets
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds.packages import compare
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
-# A version that stands for the newest one in the lists of packages that the node has.
-NEWEST = "newest"
-# A family that is none, and what a package says that need not run.
-NONE = "none"
+FIELDS = package_sets.LOCKED_PACKAGE
+PATTERNS = {"name": package_sets.NAME, "version": package_sets.VERSION}
+
+
+def complete(resources: list[dict], _state: dict[str, list[dict]]) -> None:
+    """Says of each package to which family it belongs, and which of them has to run. Raises ValueError."""
+    package_sets.complete(resources)
+    if wrong := package_sets.mismatches(resources, package_sets.declared_versions(resources)):
+        raise ValueError("; ".join(wrong))
 
 
 def newest(machine: Machine, names: list[str]) -> dict[str, str]:
@@ -35,24 +40,15 @@ def running(machine: Machine, what: str) -> str | None:
     return found[1] if found else None
 
 
-def families(packages: list[dict], versions: dict[str, str]) -> dict[str, dict[str, str]]:
-    """By family, the upstream versions of those packages that have one in `versions`, and the first package of each."""
-    found: dict[str, dict[str, str]] = {}
-    for package in packages:
-        if package["family"] != NONE and package["name"] in versions:
-            found.setdefault(package["family"], {}).setdefault(dpkg.upstream(versions[package["name"]]), package["name"])
-    return found
-
-
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     known = dpkg.packages(machine, [package["name"] for package in resources])
-    candidates = newest(machine, [package["name"] for package in resources if package["version"] == NEWEST])
+    candidates = newest(machine, [package["name"] for package in resources if package["version"] == package_sets.NEWEST])
     sound: dict[str, str] = {}
     if entries := dpkg.journal(machine):
         yield difference("dpkg", "interrupted", len(entries), 0, "dpkg was interrupted, or is at work now")
     for package in resources:
         name, fields = package["name"], known.get(package["name"], {})
-        version = candidates.get(name) if package["version"] == NEWEST else package["version"]
+        version = candidates.get(name) if package["version"] == package_sets.NEWEST else package["version"]
         if found := list(compare(name, fields, version)):
             yield from found
             continue
@@ -60,7 +56,7 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
             is_ = "not held" if package["hold"] else "held, and should not be"
             yield difference(name, "hold", not package["hold"], package["hold"], f"package {name} is {is_}")
         sound[name] = fields.get("Version", "")
-        if package["running"] != NONE:
+        if package["running"] != package_sets.NONE:
             kernel = package["running"] == "kernel"
             should = re.sub(r"linux-image-(unsigned-)?", "", name) if kernel else dpkg.upstream(sound[name])
             is_ = running(machine, package["running"])
@@ -69,7 +65,7 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
                     name, "reboot", is_, should, f"reboot needed: {package['running']} {is_} runs, {should} is installed ({name})",
                     remedy="reboot",
                 )
-    for family, versions in families(resources, sound).items():
+    for family, versions in package_sets.families(resources, sound).items():
         if len(versions) > 1:
             (one, first), (other, second) = list(versions.items())[:2]
             yield difference(

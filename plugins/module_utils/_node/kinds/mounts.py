@@ -9,8 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import mount_units
+from ansible_collections.onecc.cluster.plugins.module_utils._node import mount_units, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+FIELDS = {**specs.MOUNT, "array": {"type": "str"}}
+PATTERNS = {"path": specs.PATH, "mode": specs.MODE}
+
+invalid = mount_units.invalid
+
+
+def complete(resources: list[dict], state: dict[str, list[dict]]) -> None:
+    """Puts the declaration of an array into the mount that rests on it, for the node to resolve. Raises ValueError."""
+    arrays = {array["name"]: array for array in state.get("arrays", [])}
+    for mount in resources:
+        if (mount["array"] is None) == (mount["source"] is None):
+            raise ValueError(f"{mount['path']}: it needs either array or source")
+        if mount["array"] is not None and mount["array"] not in arrays:
+            raise ValueError(f"{mount['path']}: there is no array {mount['array']!r} in this declaration")
+        mount["array"] = arrays.get(mount["array"])
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:

@@ -13,6 +13,11 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node import ofed
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
+FIELDS = {
+    "name": {"type": "str", "required": True, "choices": [ofed.DETECT, *ofed.PROVIDERS]},
+    "replace": {"type": "list", "elements": "str", "choices": list(ofed.PROVIDERS), "default": []},
+}
+
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     for declared in resources:

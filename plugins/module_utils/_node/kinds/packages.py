@@ -9,9 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import dpkg
+from ansible_collections.onecc.cluster.plugins.module_utils._node import dpkg, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+FIELDS = {
+    "name": {"type": "str", "required": True},
+    "version": {"type": "str"},
+    # What its installation may remove; a transaction that would remove anything else is refused.
+    "replaces": {"type": "list", "elements": "str", "default": []},
+    **specs.WHERE,
+}
+PATTERNS = {"name": (r"[a-z0-9][a-z0-9+.-]+", "a Debian package name"), "version": specs.VERSION}
 
 
 def compare(name: str, fields: dict[str, str], version: str | None) -> Iterator[dict]:

@@ -10,10 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import pci, rails, rdma
+from ansible_collections.onecc.cluster.plugins.module_utils._node import pci, rails, rdma, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.gpus import built_with
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+# The rate is Gb/s, the width PCIe lanes.
+FIELDS = {
+    "name": {"type": "str", "required": True},
+    **specs.RAILS,
+    "rate": {"type": "float"},
+    "width": {"type": "int", "choices": list(pci.WIDTHS)},
+}
+PATTERNS = {"name": (r"[A-Za-z0-9_-]+", "a word of letters, digits, _ and -")}
+
+invalid = specs.invalid_rails
 
 # IFF_UP of Linux' if.h.
 INTERFACE_UP = 0x1
@@ -43,7 +54,7 @@ def number(machine: Machine, layout: rails.Layout, declared: dict) -> Iterator[t
     if should is None:
         should = found + (len(absent) or len(layout.lacking)) if found or absent else len(silent(machine))
         if should == found and not declared.get("devices"):
-            should = complete(found, len(layout.gpus))
+            should = full_count(found, len(layout.gpus))
     if found == should:
         return
     why = [f"no port is {name}" for name in absent] + [
@@ -55,7 +66,7 @@ def number(machine: Machine, layout: rails.Layout, declared: dict) -> Iterator[t
     yield "count", found, should, f"there are {found} and should be {should}" + "".join(f"; {text}" for text in why)
 
 
-def complete(found: int, gpus: int) -> int:
+def full_count(found: int, gpus: int) -> int:
     """How many rails there should be where nothing but numbers tells: what divides that of the GPUs is whole, and what is more,
     but for one less than two for each GPU. Where as many GPUs are gone as rails, only peers know."""
     built = built_with(gpus)

@@ -13,6 +13,8 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node import rdma_na
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
+FIELDS = {"name": {"type": "str", "required": True, "choices": list(rdma_names.PATTERNS)}}
+
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
     for declared in resources:

@@ -14,11 +14,26 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node import sysctl_
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
+FIELDS = {"name": {"type": "str", "required": True}, "value": {"type": "str", "required": True}}
+PATTERNS = {
+    "name": (r"[A-Za-z0-9_-]+([./][A-Za-z0-9_:-]+)+", "a sysctl's name, such as vm.swappiness"),
+    "value": (r"[^\n]+", "one line"),
+}
+
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
 # How strtoul(3) with base 0 reads it, as the kernel does (_parse_integer_fixup_radix of Linux' lib/kstrtox.c).
 OTHER_BASE = re.compile(r"(-?)(?:0[xX]([0-9a-fA-F]+)|0([0-7]+))")
 # Whose value may be a number by chance, or is a list of numbers that may be longer or shorter.
 TEXTS = re.compile(r"kernel/(hostname|domainname|core_pattern|modprobe|poweroff_cmd|hotplug)|.*(_reserved_ports|cpumask|cpu_bitmap|_mask|_key)")
+
+
+def complete(resources: list[dict], state: dict[str, list[dict]]) -> None:
+    """The file that sets a parameter at boot, and the modules of which one may bring it."""
+    for sysctl in resources:
+        # 90: after the distribution's own, before an administrator's 99.
+        sysctl["file"] = f"/etc/sysctl.d/90-onecc-{sysctl['name'].replace('/', '.')}.conf"
+        sysctl["content"] = f"{sysctl['name']} = {sysctl['value']}\n"
+        sysctl["modules"] = [item["name"] for item in state.get("kernel_modules", [])]
 
 
 def proc_path(name: str) -> str:

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ansible_collections.onecc.cluster.plugins.module_utils._node import specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+FIELDS = {"name": {"type": "str", "required": True}, "enabled": {"type": "bool"}, "active": {"type": "bool"}, **specs.WHERE}
+PATTERNS = {"name": specs.UNIT}
 
 # systemctl(1), is-enabled. What is enabled at run time alone is not any more after a boot. A unit of the latter states can be
 # neither enabled nor disabled: it is as declared either way.

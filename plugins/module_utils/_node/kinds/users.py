@@ -9,8 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, sshd
+from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, specs, sshd
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
+
+FIELDS = specs.USER
+# None at all is a declaration too: nobody but the declared users has access.
+MEANT_WHEN_EMPTY = True
+
+invalid = accounts.invalid
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:

@@ -632,7 +632,7 @@ def test_a_block_is_found_again_in_any_text(lines, ended):
     ("a\n# END onecc.cluster\nb\n", False), ("# BEGIN onecc.cluster", False), ("# END onecc.cluster \r\n", False),
 ])
 def test_a_mark_in_a_block(content, right):
-    assert (blocks.invalid(content) is None) == right
+    assert (blocks.wrong_content(content) is None) == right
 
 
 # directories that are the system's own

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.onecc.cluster.plugins.module_utils._inspect import nccl_declared
 from ansible_collections.onecc.cluster.plugins.module_utils._node import gpudirect, nccl_conf, nccl_files
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import nccl_configs
+from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import nccl_configs as nccl_configs_kind
 from ansible_collections.onecc.cluster.tests.unit.sysfs import Sysfs, address, gpu_path, rail_path, rewrite
 
 PROFILE = "/etc/profile.d/onecc-nccl.sh"
@@ -29,7 +30,7 @@ def declared(**fields: object) -> dict:
         "path": nccl_conf.PATH, "settings": [], "rails": RAILS, "address": "10.19.0.7", "topology": None, "profile": PROFILE, "gpudirect": True,
         "allow": [],
     }
-    return nccl_declared.complete({**base, **fields})
+    return nccl_configs_kind.completed({**base, **fields})
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.onecc.cluster.plugins.module_utils._node import checker, presence
+from ansible_collections.onecc.cluster.plugins.module_utils._node import checker, presence, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Completed
 from ansible_collections.onecc.cluster.tests.unit.rdma_stack import KERNEL, OPEN, PROPRIETARY, Node
 
@@ -172,3 +172,7 @@ def test_a_driver_that_is_installed_and_does_not_run(node, licence, opened):
     node.kernel_has("nvidia")
     node.answers["modinfo"] = Completed(0, licence)
     assert (possible(node, "dmabuf") == []) == opened
+
+
+def test_a_declaration_may_name_each_condition():
+    assert tuple(presence.CONDITIONS) == specs.CONDITIONS
