@@ -39,7 +39,7 @@ import pathlib
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
-from ansible_collections.onecc.cluster.plugins.plugin_utils import _answers
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _ansible, _answers
 
 SCHEMA = 2
 PLAYBOOKS = pathlib.Path(__file__).resolve().parents[2] / "playbooks"
@@ -148,7 +148,7 @@ class CallbackModule(CallbackBase):
         self.seen: dict[str, Seen] = {}
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        path = pathlib.Path(playbook._file_name).resolve()
+        path = _ansible.playbook_path(playbook)
         self.playbook, self.compares = path.name, path.parent == PLAYBOOKS and path.stem in COMPARING
         if path := self.get_option("path"):
             pathlib.Path(path).unlink(missing_ok=True)  # else a run without hosts would leave the report of an earlier one

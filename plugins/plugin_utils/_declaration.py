@@ -23,13 +23,11 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.onecc.cluster.plugins.module_utils._change import nccl_configs
 from ansible_collections.onecc.cluster.plugins.module_utils._node import kinds
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _ansible
 from jinja2 import nodes
 
+COLLECTION = "onecc.cluster"
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
-
-# The roles that site.yml keeps in state where `onecc_roles` names none, in the order of applying. The role ofed is for those who
-# name it, before lambda_stack.
-DEFAULT_ROLES = ("base", "lambda_stack", "nvme_raid", "filesystems", "nccl")
 
 # The kinds of resources, in their order, and what changes each, for what it has against a declared value.
 KINDS = {kind: importlib.import_module(f"{kinds.__name__}.{kind}") for kind in kinds.ORDER}
@@ -43,13 +41,28 @@ class DeclarationError(AnsibleError):
     """A variable or a declaration is wrong. The message names it, its value, and what is allowed."""
 
 
-def role_folder(role: str) -> pathlib.Path:
-    """The folder of a role of this collection that has a declaration."""
-    name = role.removeprefix("onecc.cluster.")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not (ROLES / name / "state.yml").is_file():
-        known = sorted(path.parent.name for path in ROLES.glob("*/state.yml"))
-        raise DeclarationError(f"There is no role {role!r} with a declaration in onecc.cluster. There are: {', '.join(known)}.")
-    return ROLES / name
+def folder_of(role: str, variables: Mapping[str, Any]) -> pathlib.Path:
+    """The folder of a role that has a declaration: of this collection, of another one by its full name, or of the user's own."""
+    name = role.removeprefix(f"{COLLECTION}.")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*){0,2}", name) or name.count(".") == 1:
+        raise DeclarationError(f"A role is named {role!r}; allowed is a name of letters, digits and _, or namespace.collection.role.")
+    if "." in name:
+        found = [folder for folder in [_ansible.collection_role(name)] if folder]
+    else:
+        play = variables.get("playbook_dir")
+        own = [pathlib.Path(play, "roles")] if play else []
+        found = [folder / name for folder in (ROLES, *own, *map(pathlib.Path, C.DEFAULT_ROLES_PATH))]
+    for folder in found:
+        if (folder / "state.yml").is_file():
+            return folder
+    known = ", ".join(sorted(path.parent.name for path in ROLES.glob("*/state.yml")))
+    where = "" if "." in name else f", and none in {', '.join(str(folder.parent) for folder in found[1:]) or 'roles_path'}"
+    raise DeclarationError(f"There is no role {role!r} with a declaration (state.yml). In {COLLECTION} there are: {known}{where}.")
+
+
+def label(role: str) -> str:
+    """What a role is called in results: its name, without that of this collection."""
+    return role.removeprefix(f"{COLLECTION}.")
 
 
 def _written(value: Any) -> Any:
@@ -81,9 +94,13 @@ _LOADED: dict[pathlib.Path, Any] = {}
 _LOADED.update(
     (path, load(DataLoader(), path))
     for state in ROLES.glob("*/state.yml")
-    for path in (state, state.parent / "defaults" / "main.yml", state.parent / "meta" / "argument_specs.yml")
+    for path in (state, state.parent / "defaults" / "main.yml", state.parent / "meta" / "argument_specs.yml", state.parent / "meta" / "onecc.yml")
     if path.is_file()
 )
+# The roles that site.yml keeps in state where `onecc_roles` names none, in their order. meta/onecc.yml of a role gives its place.
+_PLACES = {path.parents[1].name: place for path, place in _LOADED.items() if path.name == "onecc.yml"}
+ORDER = tuple(sorted(_PLACES, key=lambda role: _PLACES[role]["order"]))
+DEFAULT_ROLES = tuple(role for role in ORDER if _PLACES[role]["default"])
 
 
 def see_no_facts(names: Iterable[str], variables: Mapping[str, Any], where: str) -> None:
@@ -101,9 +118,9 @@ def see_no_facts(names: Iterable[str], variables: Mapping[str, Any], where: str)
 
 def role_state(role: str, templar: Templar, loader: Any, variables: dict[str, Any]) -> dict[str, list[dict]]:
     """The declared state of a role for the host whose variables are given."""
-    folder = role_folder(role)
-    variables = {**(load(loader, folder / "defaults" / "main.yml") or {}), **variables}
-    spec = load(loader, folder / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
+    folder = folder_of(role, variables)
+    variables = {**_file(loader, folder, "defaults/main.yml"), **variables}
+    spec = _file(loader, folder, "meta/argument_specs.yml").get("argument_specs", {}).get("main", {}).get("options", {})
     see_no_facts(spec, variables, f"role {folder.name}")
     own = templar.copy_with_new_env(available_variables=variables)
     given = {name: own.template(variables[name]) for name in spec if name in variables}
@@ -111,9 +128,22 @@ def role_state(role: str, templar: Templar, loader: Any, variables: dict[str, An
     own = templar.copy_with_new_env(available_variables={**variables, **validated})
     known = {**validated, "inventory_hostname": variables.get("inventory_hostname")}
     try:
-        return complete(own.template(_filled(load(loader, folder / "state.yml"), known)), folder, known)
-    except jinja2.TemplateError as error:
-        raise DeclarationError(f"role {folder.name}, state.yml: {error}") from error
+        return complete(own.template(_filled(_file(loader, folder, "state.yml"), known)), folder, known)
+    except DeclarationError:
+        raise
+    except (jinja2.TemplateError, AnsibleError) as error:
+        raise DeclarationError(f"{folder / 'state.yml'}: {getattr(error, 'message', error)}") from error
+
+
+def _file(loader: Any, folder: pathlib.Path, name: str) -> Any:
+    """A YAML file of a role, empty where it has none. What is wrong in one is said with the file and the line."""
+    path = folder / name
+    if path not in _LOADED and not path.is_file():
+        return {}
+    try:
+        return load(loader, path) or {}
+    except AnsibleError as error:
+        raise DeclarationError(f"{path}: {error}") from error
 
 
 # What Jinja alone evaluates as Ansible does, which has its own filters, tests and functions.

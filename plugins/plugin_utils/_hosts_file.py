@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ansible.errors import AnsibleError
+from ansible_collections.onecc.cluster.plugins.plugin_utils import _ansible
 from ansible_collections.onecc.cluster.plugins.plugin_utils._discovery import GROUP, is_host_name, natural, plain_address
 
 
@@ -28,23 +28,9 @@ class Node(NamedTuple):
 
 
 def own_variables(variables: Mapping[str, Any], group: str) -> dict[str, Mapping[str, Any]]:
-    """What the inventory says of each host of a group, by name, out of a host's variables.
-
-    Not their whole variables: those cost a millisecond a host to gather, where every node asks for those of every other,
-    and hold what a node says of itself. ansible-core promises no way to a host's own ones. Where this way is gone, it is an
-    error and not an inventory without hosts, which would empty the files of every node.
-    """
+    """What the inventory says of each host of a group, by name, out of a host's variables."""
     names = variables.get("groups", {}).get(group)
-    if not names:
-        return {}
-    try:
-        inventory = variables["hostvars"]._inventory
-        return {name: inventory.get_host(name).vars for name in names}
-    except (KeyError, AttributeError) as error:
-        raise AnsibleError(
-            f"The hosts of the inventory cannot be read with this version of ansible-core ({type(error).__name__}: {error}), so "
-            "nothing is said about them. Use a version that the collection is tested with, and report this one."
-        ) from None
+    return _ansible.own_variables(variables, names) if names else {}
 
 
 def nodes(variables: Mapping[str, Any]) -> list[Node]:

@@ -42,7 +42,7 @@ class StateAction(ActionBase):
             return {"state": _declaration.complete(arguments["state"])}
         roles = arguments["roles"] if arguments["roles"] is not None else self.chosen(variables)
         return {
-            _declaration.role_folder(role).name: _declaration.role_state(role, self._templar, self._loader, variables)
+            _declaration.label(role): _declaration.role_state(role, self._templar, self._loader, variables)
             for role in roles
         }
 

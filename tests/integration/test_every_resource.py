@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import yaml
 from conftest import CHECKOUT, NODE, Lab, lambda_source
 
 USER = {"name": "ada", "uid": 2001, "sudo": True, "keys": ["ssh-ed25519 " + "A" * 68 + " ada@laptop"]}
@@ -21,8 +22,9 @@ USER = {"name": "ada", "uid": 2001, "sudo": True, "keys": ["ssh-ed25519 " + "A" 
 LOCKED = {"libnccl2": "2.26.2-0lambda0.22.04.1", "libcudart12": "12.8.90~12.8.1-0lambda0.22.04.1", "libopenmpi3": "4.1.7-0lambda0.22.04.1"}
 
 
-# All that there are, in an order in which each finds what it rests on; also those that are not kept in state unasked.
-ROLES = ["base", "ofed", "lambda_stack", "nvme_raid", "filesystems", "nccl"]
+# All that there are, in their order; also those that are not kept in state unasked.
+PLACES = {path.parents[1].name: yaml.safe_load(path.read_text(encoding="utf-8"))["order"] for path in CHECKOUT.glob("roles/*/meta/onecc.yml")}
+ROLES = sorted(PLACES, key=PLACES.get)
 
 
 @functools.lru_cache

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 
@@ -69,6 +70,30 @@ def test_a_change(tmp_path):
     assert refused["failed"] and names(refused, "done") == ["c.conf"] and names(refused, "drift") == ["d.conf"]
     assert refused["msg"].startswith("Still differs:\n- state: ") and "node/way is no folder" in refused["msg"]
     assert result["both"]["failed"] and "roles or state, not both" in result["both"]["msg"]
+
+
+def role(folder: pathlib.Path, path: pathlib.Path) -> None:
+    """A role with one file, whose text is a variable."""
+    for name, text in {
+        "state.yml": f'files: [{{path: {path}, content: "{{{{ {folder.name}_text }}}}"}}]', "defaults/main.yml": f"{folder.name}_text: unset",
+        "meta/argument_specs.yml": f"argument_specs: {{main: {{options: {{{folder.name}_text: {{type: str, default: unset}}}}}}}}",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text + "\n")
+
+
+def test_roles_of_another_collection_and_of_the_user_s_own(tmp_path):
+    """Named in onecc_roles, and converged by site.yml, whose play is in no folder of the user's: by ANSIBLE_ROLES_PATH."""
+    role(tmp_path / "ansible_collections/their/gpus/roles/theirs", tmp_path / "theirs")
+    role(tmp_path / "roles/mine", tmp_path / "mine")
+    settings = {"onecc_roles": ["their.gpus.theirs", "mine"], "mine_text": "set", "ansible_become": False}
+    (tmp_path / "hosts.yml").write_text(json.dumps({"onecc": {"hosts": {"node": dict(word.split("=") for word in LOCAL.split())}}}))
+    playbook = Playbook(tmp_path, {}, [])
+    (tmp_path / "ansible.cfg").write_text("[defaults]\nroles_path = roles\n")
+    done = playbook.run("-i", "hosts.yml", "-e", json.dumps(settings), playbook="onecc.cluster.site")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ((tmp_path / "theirs").read_text(), (tmp_path / "mine").read_text()) == ("unset", "set")
+    assert [item["role"] for item in playbook.hosts()["node"]["mended"]] == ["their.gpus.theirs", "mine"]
 
 
 # The parts

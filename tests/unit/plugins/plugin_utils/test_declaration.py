@@ -284,14 +284,35 @@ def test_packages_of_a_family_that_match_or_say_nothing():
 
 @pytest.mark.parametrize("name", ["nvme_raid", "onecc.cluster.nvme_raid"])
 def test_a_role_by_its_name(name):
-    assert _declaration.role_folder(name).name == "nvme_raid"
+    assert _declaration.folder_of(name, {}).name == "nvme_raid"
 
 
-@pytest.mark.parametrize("name", ["", "no_such_role", "apply", "../nvme_raid", "nvme_raid/", "other.collection.nvme_raid", "nvme_raid\n"])
+@pytest.mark.parametrize("name", [
+    "", "no_such_role", "../nvme_raid", "nvme_raid/", "other.collection.nvme_raid", "other.nvme_raid", "nvme_raid\n", "/etc", "a.b.c.d",
+])
 def test_a_role_that_has_no_declaration(name):
     with pytest.raises(_declaration.DeclarationError) as raised:
-        _declaration.role_folder(name)
-    assert repr(name) in raised.value.message and "nvme_raid" in raised.value.message
+        _declaration.folder_of(name, {})
+    assert repr(name) in raised.value.message
+
+
+def test_a_role_of_the_user_s_own_beside_the_playbook(tmp_path, templar, loader):
+    Role(tmp_path / "roles" / "mine")
+    found = _declaration.role_state("mine", templar, loader, {"playbook_dir": str(tmp_path)})
+    assert found["packages"][0]["name"] == "chrony"
+    with pytest.raises(_declaration.DeclarationError, match=f"none in {tmp_path}/roles"):
+        _declaration.folder_of("yours", {"playbook_dir": str(tmp_path)})
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("state.yml", "packages: [{name: x\n"), ("defaults/main.yml", "a: [\n"), ("state.yml", "packages: [{name: \"{{ no_such }}\"}]\n"),
+    ("state.yml", "packages: [{name: \"{{ 1 +\"}]\n"),
+])
+def test_a_role_that_is_wrong_says_in_which_file(roles, templar, loader, name, text):
+    (roles.folder / name).write_text(text)
+    with pytest.raises(_declaration.DeclarationError) as raised:
+        roles(templar, loader)
+    assert str(roles.folder / name) in raised.value.message
 
 
 @pytest.mark.parametrize("role", _declaration.DEFAULT_ROLES)
