@@ -60,6 +60,7 @@ def summary(outcome: dict[str, Any], after: dict[str, list[dict]] | None, fail_o
         "done": _flat(outcome["done"]),
         "drift": drift,
         "compared": list(after or {}),
+        "error": outcome["failed"],
         "msg": message(outcome, drift),
         "failed": bool(outcome["failed"] or (fail_on_drift and drift)),
     }

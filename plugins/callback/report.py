@@ -161,7 +161,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         if self.compared(result):
-            self.node(result).error = ""  # an earlier one was rescued
+            self.node(result).error = result.result.get("error", "")  # an earlier one was rescued
         elif not ignore_errors:
             self.node(result).error = error_of(result.result)
 

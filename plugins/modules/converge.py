@@ -73,6 +73,10 @@ drift:
   returned: always
   type: list
   elements: dict
+error:
+  description: Why the change ended before its end; empty where it did not.
+  returned: always
+  type: str
 compared:
   description: The roles that were compared afterwards; empty in check mode.
   returned: always

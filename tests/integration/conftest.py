@@ -89,7 +89,7 @@ class Lab:
         return subprocess.Popen(
             [str(Path(sys.executable).parent / "ansible-playbook"), f"playbooks/{playbook}.yml", *arguments],
             cwd=CHECKOUT, env={**self.environ, **environ}, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )
 
     def run(self, playbook: str, *arguments: str) -> Run:
