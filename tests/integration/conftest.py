@@ -16,6 +16,7 @@ import json
 import os
 import runpy
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -58,6 +59,17 @@ class Run:
         return "\n".join([entry["message"], *(item["message"] for item in [*entry["preflight"], *entry["drift"]])])
 
 
+def kill(run: subprocess.Popen) -> None:
+    """Ends a run with its workers, which are in sessions of their own, and would take a change up when its node is back."""
+    pids = [run.pid]
+    for pid in pids:
+        pids += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()) if Path(f"/proc/{pid}").exists() else []
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    run.communicate()
+
+
 class Lab:
     """A running lab, as a user has it before them."""
 
@@ -89,7 +101,7 @@ class Lab:
         return subprocess.Popen(
             [str(Path(sys.executable).parent / "ansible-playbook"), f"playbooks/{playbook}.yml", *arguments],
             cwd=CHECKOUT, env={**self.environ, **environ}, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
 
     def run(self, playbook: str, *arguments: str) -> Run:

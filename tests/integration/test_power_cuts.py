@@ -7,12 +7,10 @@ the test pulls the plug. `--moments N` tries N of them, spread over the whole ru
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 
 import pytest
-from conftest import NODE, Lab
+from conftest import NODE, Lab, kill
 from test_nvme_raid import UNBUILD
 
 SAY = "onecc-test: cut now"
@@ -88,9 +86,7 @@ def test_next_run_ends_in_state(lab: Lab, moment: tuple[str, str, str | float]) 
             time.sleep(0.02)
     finally:
         machine.cut()
-        # With its workers, which would take the change up when the node is back.
-        os.killpg(run.pid, signal.SIGKILL)
-        run.communicate()
+        kill(run)
     lab.boot(NODE)
     lab.ssh(NODE, f"rm -f /usr/local/sbin/{program}; sync")
     done = lab.site("--limit", NODE)
