@@ -16,6 +16,7 @@ ARGUMENTS = {
     "preflight": {"type": "bool", "default": False},
 }
 
+
 class ActionModule(StateAction):
     """Compares a node with its declared state in one round trip. Documented in plugins/modules/drift.py."""
 
@@ -30,6 +31,7 @@ class ActionModule(StateAction):
             return {**result, "failed": True, "msg": error.message}
         said = {} if found is None else summary(found, arguments["fail_on_drift"], bool(self._task.diff))
         return {**result, **(preflight(said, problems) if found is None or arguments["preflight"] else said)}
+
 
 def preflight(result: dict[str, Any], problems: list[dict]) -> dict[str, Any]:
     """The task's result with the problems, which fail a node that there is something to change on, or nothing known of."""
