@@ -33,6 +33,7 @@ def variables(lab: Lab) -> dict:
     return {
         "onecc_roles": ROLES,
         "base_users": [USER],
+        "base_swap": "none",
         # The lab's rails are soft-RoCE.
         "onecc_rails": {"link_layer": "Ethernet", "count": 2},
         "ofed_provider": "inbox",
@@ -145,12 +146,18 @@ def smoke_tests(name: str, **_rest: object) -> Iterator[str]:
     yield f"truncate --size 0 /var/lib/onecc/smoke_tests/{name}"
 
 
+def swaps(**_rest: object) -> Iterator[str]:
+    make = "fallocate --length 16M /swapfile; chmod 0600 /swapfile; mkswap -q /swapfile"
+    yield f"{make}; swapon /swapfile"
+    yield f"{make}; echo '/swapfile none swap sw 0 0' >> /etc/fstab"
+
+
 # By kind: the ways to change a resource. A kind without one fails the test below.
 CHANGES = {
     change.__name__: change
     for change in (
         packages, debconf_answers, locked_packages, ofed_providers, kernel_modules, sysctls, limits, directories, files, blocks, arrays,
-        mounts, users, nccl_configs, units, smoke_tests,
+        mounts, users, nccl_configs, units, smoke_tests, swaps,
     )
 }
 

@@ -11,5 +11,5 @@ from __future__ import annotations
 # modules with packages, kernel parameters with modules, a mount rests on an array, a unit on all of them. Those at the end are only compared.
 ORDER = (
     "packages", "directories", "files", "blocks", "ofed_providers", "debconf_answers", "locked_packages", "kernel_modules", "sysctls", "limits",
-    "arrays", "mounts", "users", "nccl_configs", "units", "smoke_tests", "gpudirect", "rdma_names", "rails",
+    "swaps", "arrays", "mounts", "users", "nccl_configs", "units", "smoke_tests", "gpudirect", "rdma_names", "rails",
 )

@@ -34,6 +34,7 @@ EVERY_KIND = {
     "kernel_modules": [{"name": "no_such_module"}],
     "sysctls": [{"name": "vm.no_such_parameter", "value": "1"}],
     "limits": [{"name": "core", "value": "77"}],
+    "swaps": [{"name": "none"}],
     "directories": [{"path": "/no/such/directory"}],
     "files": [{"path": "/no/such/file", "content": "é {{ x }} $(id) \\ ' \" \n"}],
     "blocks": [{"path": "/no/such/file", "content": "x"}],
@@ -176,8 +177,8 @@ def test_every_kind_runs_on_a_bare_python(node, tmp_path):
     done = node.asked({"mine": checked(EVERY_KIND)}, folder=str(tmp_path), PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, b"")
     found = _payload.answer(done.stdout.decode(), ["mine"])["mine"]
-    # What the latter find is a matter of this computer's own RDMA stack and GPUs.
-    assert [kind for kind in dict.fromkeys(item["kind"] for item in found) if kind not in ("ofed_providers", "gpudirect", "rdma_names")] == [
+    # What the latter find is a matter of this computer's own RDMA stack, GPUs and swap.
+    assert [kind for kind in dict.fromkeys(item["kind"] for item in found) if kind not in ("ofed_providers", "gpudirect", "rdma_names", "swaps")] == [
         "packages", "directories", "files", "blocks", "debconf_answers", "locked_packages", "kernel_modules", "sysctls", "limits", "mounts",
         "users", "nccl_configs", "units", "smoke_tests", "rails",
     ]
