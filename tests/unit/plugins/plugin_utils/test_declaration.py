@@ -321,8 +321,9 @@ def test_every_role_is_complete_with_its_defaults(role, templar, loader):
     assert bool(_declaration.role_state(role, templar, loader, {})) == (role not in ("filesystems", "lambda_stack"))
 
 
-def test_every_role_with_a_declaration_is_kept_in_state_but_one():
-    assert sorted([*_declaration.DEFAULT_ROLES, "ofed"]) == sorted(path.parent.name for path in _declaration.ROLES.glob("*/state.yml"))
+def test_every_role_with_a_declaration_has_its_place():
+    assert sorted(_declaration.ORDER) == sorted(path.parent.name for path in _declaration.ROLES.glob("*/state.yml"))
+    assert set(_declaration.ORDER) - set(_declaration.DEFAULT_ROLES) == {"ofed", "login_message"}
 
 
 def test_a_host_variable_goes_before_a_default(roles, templar, loader):
