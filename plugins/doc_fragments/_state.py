@@ -37,7 +37,7 @@ options:
         applied whole.
       - C(smoke_tests) have C(name), C(component), which M(onecc.cluster.stack_check) loads, and C(packages), of which a change asks for a new
         test; by default those that are locked.
-      - C(swaps) have C(name), V(none): the node swaps to nothing, now and after a boot.
+      - C(swaps) have C(name), which is V(none). The node swaps to nothing, now and after a boot.
       - C(arrays) have the options of M(onecc.cluster.nvme_raid).
       - C(mounts) have C(path), C(array) (the name of an array of this state) or C(source), C(fstype), C(options), C(owner),
         C(group) and C(mode).
