@@ -46,8 +46,9 @@ class Setting(NamedTuple):
 def settings(machine: Machine, path: str = CONFIG, match: str = "", depth: int = DEPTH) -> Iterator[Setting]:
     """The configuration with all that it includes, in the order of reading, as if our file were there.
 
-    A block of an included file ends with the file.
+    A block of an included file ends with the file, and a file that is included in a block is for nobody else, whatever it says.
     """
+    outer = "" if match.lower() == "all" else match
     ours = [f"AuthorizedKeysFile {KEYS}"]
     for number, line in enumerate((ours if path == OURS else conf_files.lines(machine, path)) if depth else [], 1):
         found = re.match(r"\s*([A-Za-z]+)(?:\s*=\s*|\s+)(\S.*?)\s*$", line)
@@ -55,7 +56,7 @@ def settings(machine: Machine, path: str = CONFIG, match: str = "", depth: int =
             continue
         keyword, value = found[1].lower(), re.sub(r"\s#.*", "", found[2]).replace('"', "")
         if keyword == "match":
-            match = value
+            match = " ".join(filter(None, (outer, "" if outer and value.lower() == "all" else value)))
         elif keyword == "include":
             for pattern in value.split():
                 for included in _included(machine, os.path.join(os.path.dirname(CONFIG), pattern)):

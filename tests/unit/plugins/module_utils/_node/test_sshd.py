@@ -76,6 +76,13 @@ def test_other_ways_to_include_it(machine, text):
     assert wrong(machine) == ""
 
 
+def test_what_is_included_in_a_block_is_for_nobody_else(machine):
+    """Also behind a `Match all` of its own."""
+    machine.write(sshd.CONFIG, f"{INCLUDE}Match User bob\nInclude /etc/ssh/bob.conf\n")
+    machine.write("/etc/ssh/bob.conf", "Match all\nAuthorizedKeysFile /a/%u\n")
+    assert wrong(machine) == ""
+
+
 def test_a_setting_before_the_include_counts(machine):
     machine.write(sshd.CONFIG, f"AuthorizedKeysFile /etc/ssh/keys/%u\n{INCLUDE}")
     assert f"{sshd.CONFIG} line 1" in wrong(machine)
