@@ -62,9 +62,8 @@ lint: venv ## style and documentation: Ansible, YAML, Python, shell, changelog, 
 	tests/tools/role-readme --check
 	tests/tools/fabric-pictures --check
 
-units: venv ## unit tests, by pytest and then as ansible-test runs them
+units: venv ## unit tests
 	python -m pytest -n 2 tests/unit
-	tests/tools/ansible-test units
 
 sanity: venv ## ansible-test's own checks of plugins, documentation and imports
 	tests/tools/ansible-test sanity
@@ -75,7 +74,8 @@ lab-tests: lab-kernel ## tests of the lab: its API, its package repositories, it
 integration: lab-kernel fabric-deps sshd ## playbooks on the virtual machines of a lab, and over real SSH
 	python -m pytest -v -n 2 --dist loadfile --durations=30 tests/integration -m "not thorough"
 
-thorough: lab-kernel fabric-deps sshd ## the same, with each way to change a node behind its back, more layouts, and fifty power cuts
+thorough: lab-kernel fabric-deps sshd ## the same, with each way to change a node behind its back, more layouts, fifty power cuts; unit tests by ansible-test
+	tests/tools/ansible-test units
 	python -m pytest -v tests/lab/tests/test_vm.py --cuts 50
 	python -m pytest -v -n 2 --dist loadfile --durations=30 tests/integration
 

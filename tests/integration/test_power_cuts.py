@@ -40,8 +40,8 @@ MOMENTS = [
     ("systemctl", "start", "before"),
     ("systemctl", "start", "after"),
 ]
-# Half a file system, half an array, half an initramfs. The others by `make faults`.
-FEW = 3
+# Half a file system and half an array. The others by `make faults`.
+FEW = 2
 # Bytes a second, for what a login starts: mkfs.xfs on four drives of 1 GiB then takes seconds.
 SLOW = """
 for drive in /dev/nvme?n1; do systemctl set-property --runtime user.slice "IOWriteBandwidthMax=$drive 400K"; done
