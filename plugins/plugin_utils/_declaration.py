@@ -233,7 +233,7 @@ def complete(state: Any, folder: pathlib.Path | None = None, variables: Mapping[
         try:
             getattr(KINDS[kind], "complete", lambda _resources, _state: None)(resources, given)
         except ValueError as error:
-            raise DeclarationError(f"{kind}, {error}." if not str(error).startswith(kind) else f"{error}.") from None
+            raise DeclarationError(f"{kind}, {error}.") from None
     return {kind: resources for kind, resources in given.items() if resources or hasattr(KINDS[kind], "MEANT_WHEN_EMPTY")}
 
 
@@ -283,7 +283,7 @@ def _render(file: dict, folder: pathlib.Path | None, variables: Mapping[str, Any
             raise DeclarationError(f"files, {file['path']}: only a role has templates; give its content.")
         try:
             file["content"] = _template(folder / "templates" / file["template"]).render(variables)
-        except jinja2.TemplateError as error:
+        except (jinja2.TemplateError, OSError, UnicodeDecodeError) as error:
             raise DeclarationError(f"role {folder.name}, template {file['template']}: {error}") from error
 
 

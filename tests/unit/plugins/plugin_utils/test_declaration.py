@@ -304,6 +304,12 @@ def test_a_role_of_the_user_s_own_beside_the_playbook(tmp_path, templar, loader)
         _declaration.folder_of("yours", {"playbook_dir": str(tmp_path)})
 
 
+def test_a_template_that_is_not_there_is_named(roles, templar, loader):
+    roles.state("files: [{path: /etc/x.conf, template: no-such.j2}]\n")
+    with pytest.raises(_declaration.DeclarationError, match="role mine, template no-such.j2: .*No such file"):
+        roles(templar, loader)
+
+
 @pytest.mark.parametrize(("name", "text"), [
     ("state.yml", "packages: [{name: x\n"), ("defaults/main.yml", "a: [\n"), ("state.yml", "packages: [{name: \"{{ no_such }}\"}]\n"),
     ("state.yml", "packages: [{name: \"{{ 1 +\"}]\n"),
