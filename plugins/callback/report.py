@@ -114,7 +114,7 @@ def shown(name: str, node: Seen) -> dict[str, Any]:
     try:
         entry = host_report(node)
         json.dumps(lines(name, len(name), entry)).encode()
-        json.dumps(entry).encode()
+        json.dumps(entry, allow_nan=False).encode()
     except Exception as error:  # what it is depends on who wrote the answer
         broken = Seen()
         broken.error = f"what this node said cannot be shown ({type(error).__name__}); see the output of the tasks above"
@@ -217,7 +217,7 @@ class CallbackModule(CallbackBase):
             return
         content = {"schema": SCHEMA, "playbook": self.playbook, "message": message, "hosts": report}
         try:
-            pathlib.Path(path).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            pathlib.Path(path).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         except OSError as error:
             self._display.error(f"The report cannot be written to {path}: {error.strerror}. Give another file in ONECC_REPORT.")
             # Ansible takes an error of a callback for a warning, and has settled on its exit status already.

@@ -90,6 +90,9 @@ def _parsed(text: str) -> dict[str, Any]:
     for item in lock["packages"]:
         if not isinstance(item, dict) or not all(isinstance(item.get(field), str) for field in ("name", "version")):
             raise AnsibleFilterError(f"The package lock has {str(item)[:120]!r} among its packages; each has a name and a version as text.")
+    names = [item["name"] for item in lock["packages"]]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise AnsibleFilterError(f"The package lock has {', '.join(twice)[:120]} more than once. Make a new one.")
     if not isinstance(kernel := lock.get("kernel"), (str, type(None))):
         raise AnsibleFilterError(f"The package lock has the kernel {kernel!r}, which is not a text; put it in quotes.")
     return {"packages": lock["packages"], "kernel": kernel}

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +19,10 @@ TEXT = 2_000
 """Most characters of a text, of which a person reads one line."""
 SAID = 500
 """Most characters that are shown of output that is no answer."""
+SHOWN = 2**20
+"""Most characters of a file that are shown in a diff. Those that roles declare have some KB."""
+WARNINGS = 100
+"""Most warnings of a change that are shown; a kind gives one or none for a resource."""
 DEPTH = 8
 """Deepest nesting of the value of a field; those of the checks are lists of texts."""
 
@@ -64,15 +69,16 @@ def outcome(answer: Any, roles: list[str]) -> dict[str, Any]:
         raise NotAnAnswer("its diff is none")
     return {
         **{field: differences(answer[field], list(answer[field])) for field in ("before", "done")},
-        "diff": [{field: _lines(item[field]) for field in DIFF_TEXTS if isinstance(item.get(field), str)} for item in answer["diff"]],
-        "warnings": [printable(str(line)) for line in answer["warnings"][:DIFFERENCES]],
-        "failed": _lines(answer["failed"]),
+        "diff": [{field: _lines(item[field], SHOWN) for field in DIFF_TEXTS if isinstance(item.get(field), str)} for item in answer["diff"]],
+        "warnings": [printable(str(line)) for line in answer["warnings"][:WARNINGS]],
+        "failed": _lines(answer["failed"], TEXT),
     }
 
 
-def _lines(text: str) -> str:
-    """A text of some lines, with nothing else that acts on a terminal."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+def _lines(text: str, most: int) -> str:
+    """A text of some lines, with nothing else that acts on a terminal, and not endless."""
+    shown = "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text[:most])
+    return shown + ("…" if len(text) > most else "")
 
 
 def problems(answer: Any) -> list[dict]:
@@ -104,4 +110,6 @@ def _clean(value: Any, depth: int) -> Any:
         return {printable(str(key), SAID): _clean(each, depth - 1) for key, each in value.items()}
     if isinstance(value, list):
         return [_clean(each, depth - 1) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise NotAnAnswer("a value is no finite number, which JSON has no word for")
     return value

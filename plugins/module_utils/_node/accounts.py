@@ -104,7 +104,9 @@ def managed(machine: Machine) -> set[str]:
     made = {name for name in sum(members, []) if name and not getattr(account(machine, name), "expired", True)}
     sudoers = {name[len(GROUP) + 1:] for name in machine.names(SUDOERS) if name.startswith(f"{GROUP}-")}
     # What an administrator or an editor put there (README, ada~, .ada.swp) gives nobody access: no user has such a name.
-    return made | {name for name in (*machine.names(KEYS), *sudoers) if re.fullmatch(specs.USER_NAME, name)}
+    # Nor is a folder a file of keys.
+    keys = {name for name in machine.names(KEYS) if not os.path.isdir(machine.path(f"{KEYS}/{name}"))}
+    return made | {name for name in keys | sudoers if re.fullmatch(specs.USER_NAME, name)}
 
 
 def keys_text(user: dict) -> str:

@@ -55,7 +55,7 @@ def sources(policy: str) -> dict[str, Source]:
 
 def of_running_kernel(name: str, release: str) -> bool:
     found = KERNEL.fullmatch(name)
-    return bool(found) and (found["release"] is None or release.startswith(found["release"]))
+    return bool(found) and (found["release"] is None or f"{release}-".startswith(f"{found['release']}-"))
 
 
 def selected(name: str, version: str, offered: list[Source], release: str, patterns: list[str]) -> bool:

@@ -119,7 +119,7 @@ def of_one_sort(ports: list[Port], gpus_: list[Gpu], wanted: int) -> list[Port]:
     # A board that lost one port to a fault has still more than half of what it had.
     size = max(map(len, boards.values()))
     most = min(size, wanted or built_with(len(gpus_)) or size)
-    speeds = {board: speed(of) for board, of in boards.items() if 2 * len(of) > most}
+    speeds = {board: speed(of) for board, of in boards.items() if 2 * len(of) >= most}
     fastest = max(speeds.values())
     found = [port for port in ports if not any(port.board) or speeds.get(port.board) == fastest]
     unserved = [gpu for gpu in gpus_ if not any(near(port, [gpu]) for port in found)]

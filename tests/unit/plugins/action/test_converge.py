@@ -133,6 +133,12 @@ def test_an_outcome_acts_on_no_terminal():
     assert "\x1b" not in str(taken) and "\\x1b" not in repr(taken) and taken["failed"].count("\n") == 1
 
 
+def test_an_outcome_is_not_endless():
+    taken = _answers.outcome({**OUTCOME, "failed": "E\n" * 10**6, "diff": [{"after": "x" * 10**7}], "warnings": ["w"] * 10**5}, ["base"])
+    assert len(taken["failed"]) <= _answers.TEXT + 1 and len(taken["diff"][0]["after"]) <= _answers.SHOWN + 1
+    assert len(taken["warnings"]) == _answers.WARNINGS
+
+
 def test_a_change_takes_its_code_along():
     sent = _payload.change_request({"base": {}}, check_mode=True)
     assert len(sent) < 160_000

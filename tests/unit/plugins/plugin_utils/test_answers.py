@@ -26,6 +26,7 @@ def test_an_answer_is_taken_as_it_is():
     *({"base": [{key: value for key, value in GOOD.items() if key != missing}], "nccl": []} for missing in _answers.TEXTS),
     *({"base": [{**GOOD, field: ["a"]}], "nccl": []} for field in _answers.TEXTS),
     {"base": [{**GOOD, "remedy": "hope"}], "nccl": []},
+    {"base": [{**GOOD, "is": float("nan")}], "nccl": []}, {"base": [{**GOOD, "should": [float("inf")]}], "nccl": []},
     {"base": [GOOD] * (_answers.DIFFERENCES + 1), "nccl": []},
     {"base": [{**GOOD, "name": "x" * (_answers.TEXT + 1)}], "nccl": []},
     {"base": [{**GOOD, "is": json.loads("[" * 50 + "]" * 50)}], "nccl": []},

@@ -114,3 +114,10 @@ def test_the_text_is_yaml_with_a_line_a_package(node):
     assert yaml.safe_load(text) == lock
     assert len([line for line in text.splitlines() if line.startswith("  - ")]) == len(lock["packages"])
     assert json.dumps(lock["packages"][2]) in text
+
+
+@pytest.mark.parametrize(("name", "right"), [
+    ("linux-image-6.8.0-60-generic", True), ("linux-image-6.8.0-6-generic", False), ("linux-modules-6.8.0-60-generic", True),
+])
+def test_packages_of_the_running_kernel(name, right):
+    assert package_locks.of_running_kernel(name, "6.8.0-60-generic") is right
