@@ -109,7 +109,9 @@ def see_no_facts(names: Iterable[str], variables: Mapping[str, Any], where: str)
     Facts that are set by a task (`set_fact`) are not among them.
     """
     facts = variables.get("ansible_facts") or {}
-    if C.INJECT_FACTS_AS_VARS and (found := sorted(name for name in names if name in facts)):
+    # What the inventory says of a node, and what all playbooks go by, is the collection's own too; onecc_node are facts as such.
+    own = {name for name in facts if name.startswith("onecc_")} - {"onecc_node"}
+    if C.INJECT_FACTS_AS_VARS and (found := sorted({name for name in names if name in facts} | own)):
         raise DeclarationError(
             f"{where}: {', '.join(found)} is a fact that the node gave of itself, and would be taken for your setting. Keep facts apart: "
             "inject_facts_as_vars = False in the section [defaults] of ansible.cfg, or ANSIBLE_INJECT_FACT_VARS=False"

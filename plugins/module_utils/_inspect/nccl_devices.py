@@ -120,13 +120,16 @@ def _list(listed: list[list[str]], most: int, found: Found) -> Iterator[dict]:
 def _names(value: str, names: list[str], absent: str, precise: str, found: Found) -> Iterator[dict]:
     """Entries that take more than the one that they name, or none. `absent` is the rule of the latter."""
     exclude, exact, listed = entries(value)
-    meant = {name for name in names for entry, *_port in listed if name == entry or name.startswith(entry) and not _more(entry, names)}
-    for entry in dict.fromkeys(entry[0] for entry in listed if entry[0][0] not in "^="):
+    # With the port, which is empty where all are meant.
+    meant = {
+        (name, "".join(port[:1])) for name in names for entry, *port in listed if name == entry or name.startswith(entry) and not _more(entry, names)
+    }
+    for entry, port in dict.fromkeys((entry[0], "".join(entry[1:2])) for entry in listed if entry[0][0] not in "^="):
         taken = [name for name in names if (name == entry if exact else name.startswith(entry))]
         if not taken:
             severity = "warning" if exclude else "error"
             yield found(absent, f"the node has no {show(entry)}; it has {', '.join(names)}", "correct the name", severity)
-        elif not exact and _more(entry, names) and not {*taken} <= meant:
+        elif not exact and _more(entry, names) and not all((name, port) in meant or (name, "") in meant for name in taken):
             does = "excludes" if exclude else "takes"
             yield found("prefix-match", f"{show(entry)} is the beginning of names, and {does} {_and(taken)}", precise)
 

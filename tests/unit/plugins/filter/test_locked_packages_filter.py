@@ -26,6 +26,12 @@ def test_the_packages_of_a_lock():
     ]
 
 
+def test_a_lock_that_names_a_package_twice_is_refused():
+    twice = {**LOCK, "packages": [*LOCK["packages"], {**LOCK["packages"][0], "version": "2.27.3-1"}]}
+    with pytest.raises(AnsibleFilterError, match="libnccl2 more than once"):
+        locked_packages(package_locks.text(twice))
+
+
 def test_declared_packages_take_the_place_of_those_of_the_lock():
     declared = [
         {"name": "zstd", "version": None, "hold": False, "family": None},

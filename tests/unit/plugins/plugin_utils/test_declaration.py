@@ -453,4 +453,4 @@ def test_facts_set_nothing(monkeypatch, injected):
     if injected:
         with pytest.raises(_declaration.DeclarationError, match="inject_facts_as_vars"):
             _declaration.see_no_facts(["base_users", "onecc_roles"], variables, "drift")
-    _declaration.see_no_facts(["base_users"], variables, "drift")
+    _declaration.see_no_facts(["base_users"], {"ansible_facts": {"onecc_node": {}, "distribution": "Debian"}}, "drift")
