@@ -16,7 +16,10 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import
 FIELDS = {"name": {"type": "str", "required": True}, "value": {"type": "str", "required": True}}
 # Those that pam_limits(8) and systemd(1) know by the same name.
 NAMES = ("core", "data", "fsize", "memlock", "nofile", "nproc", "stack")
-PATTERNS = {"name": ("|".join(NAMES), f"one of {', '.join(NAMES)}"), "value": (r"unlimited|0|[1-9][0-9]{0,14}", "a number without zeros before it, or unlimited")}
+PATTERNS = {
+    "name": ("|".join(NAMES), f"one of {', '.join(NAMES)}"),
+    "value": (r"unlimited|0|[1-9][0-9]{0,14}", "a number without a zero before it, or unlimited"),
+}
 
 # The managers whose defaults services get, and what their services are called.
 MANAGERS = {"services": "systemd/system.conf", "users' services": "systemd/user.conf"}
