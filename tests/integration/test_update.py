@@ -255,9 +255,9 @@ def test_a_node_that_is_away(tmp_path):
 def test_wrong_settings_are_refused_before_a_node_is_asked(cluster):
     done = cluster.run(onecc_update_reboot="perhaps", onecc_update_max_failures=0)
     assert done.returncode == 2
-    assert "onecc_update_reboot" in done.stdout and "perhaps" in done.stdout and "Detect drift" not in done.stdout
+    assert "onecc_update_reboot" in done.stdout and "perhaps" in done.stdout and "TASK [Detect drift" not in done.stdout
     done = cluster.run(onecc_update_canaries=2)
-    assert "there is no setting onecc_update_canaries" in done.stdout and "Detect drift" not in done.stdout
+    assert "there is no setting onecc_update_canaries" in done.stdout and "TASK [Detect drift" not in done.stdout
 
 
 # On lab nodes
