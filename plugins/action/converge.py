@@ -8,13 +8,16 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _answers, _declaration, _payload
-from ansible_collections.onecc.cluster.plugins.plugin_utils._state_action import SCHEMA, StateAction
+from ansible_collections.onecc.cluster.plugins.plugin_utils._state_action import OPTIONS, SCHEMA, StateAction, flat
 
 ARGUMENTS = {
-    "roles": {"type": "list", "elements": "str"},
-    "state": {"type": "dict"},
+    **OPTIONS,
     "fail_on_drift": {"type": "bool", "default": True},
 }
+
+
+# Ansible imports this in its main process, before it forks a worker a host: made here, it is made once.
+_payload.changer()
 
 
 class ActionModule(StateAction):
@@ -27,9 +30,11 @@ class ActionModule(StateAction):
             arguments = _declaration.validate(ARGUMENTS, self._task.args, "converge")
             states = self.states(arguments, variables)
             outcome = self.change(states, variables)
-            after = {} if self._task.check_mode else self.ask(states, variables)[0]
+            after, problems = ({}, []) if self._task.check_mode else self.ask(states, variables)
         except _declaration.DeclarationError as error:
             return {**result, "failed": True, "msg": error.message}
+        if after is None:  # what was changed is known, and what differs now is not
+            raise AnsibleError(f"The node was changed, and could not be compared again: {'; '.join(item['message'] for item in problems)}")
         for line in outcome["warnings"]:
             self._display.warning(f"{variables.get('inventory_hostname')}: {line}")
         return {**result, **summary(outcome, after, arguments["fail_on_drift"], bool(self._task.diff))}
@@ -49,17 +54,16 @@ class ActionModule(StateAction):
         raise AnsibleError(f"The change ended before its end (exit status {done['rc']}). It said: {said}")
 
 
-def summary(outcome: dict[str, Any], after: dict[str, list[dict]] | None, fail_on_drift: bool, with_diff: bool) -> dict[str, Any]:
+def summary(outcome: dict[str, Any], after: dict[str, list[dict]], fail_on_drift: bool, with_diff: bool) -> dict[str, Any]:
     """The task's result: what differed, what was taken away of it, and what differs now; in check mode what would be."""
-    before = _flat(outcome["before"])
-    drift = _flat(after or {})
+    drift = flat(after)
     result: dict[str, Any] = {
         "changed": any(outcome["done"].values()),
         "schema": SCHEMA,
-        "before": before,
-        "done": _flat(outcome["done"]),
+        "before": flat(outcome["before"]),
+        "done": flat(outcome["done"]),
         "drift": drift,
-        "compared": list(after or {}),
+        "compared": list(after),
         "error": outcome["failed"],
         "msg": message(outcome, drift),
         "failed": bool(outcome["failed"] or (fail_on_drift and drift)),
@@ -72,7 +76,7 @@ def summary(outcome: dict[str, Any], after: dict[str, list[dict]] | None, fail_o
 def message(outcome: dict[str, Any], drift: list[dict]) -> str:
     """What failed and why, then what was done before that, then what still differs; or that all is well."""
     lines = [outcome["failed"]] if outcome["failed"] else []
-    if done := _flat(outcome["done"]) if outcome["failed"] else []:
+    if done := flat(outcome["done"]) if outcome["failed"] else []:
         lines += ["Done before that:", *(f"- {item['role']}: {item['message']}" for item in done)]
     if drift:
         lines += ["Still differs:", *(f"- {item['role']}: {item['message']}{_REMEDIES[item['remedy']]}" for item in drift)]
@@ -81,7 +85,3 @@ def message(outcome: dict[str, Any], drift: list[dict]) -> str:
 
 # What a person has to do about what still differs.
 _REMEDIES = {"apply": " (the next run applies it)", "reboot": " (a reboot takes it away)", "manual": ""}
-
-
-def _flat(differences: dict[str, list[dict]]) -> list[dict]:
-    return [{"role": role, **item} for role, items in differences.items() for item in items]

@@ -7,11 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _declaration
-from ansible_collections.onecc.cluster.plugins.plugin_utils._state_action import SCHEMA, StateAction
+from ansible_collections.onecc.cluster.plugins.plugin_utils._state_action import OPTIONS, SCHEMA, StateAction, flat
 
 ARGUMENTS = {
-    "roles": {"type": "list", "elements": "str"},
-    "state": {"type": "dict"},
+    **OPTIONS,
     "fail_on_drift": {"type": "bool", "default": False},
     "preflight": {"type": "bool", "default": False},
 }
@@ -46,7 +45,7 @@ def preflight(result: dict[str, Any], problems: list[dict]) -> dict[str, Any]:
 
 def summary(found: dict[str, list[dict]], fail_on_drift: bool, with_diff: bool) -> dict[str, Any]:
     """The task's result: for programs the differences, for people one line a difference."""
-    drift = [{"role": role, **item} for role, items in found.items() for item in items]
+    drift = flat(found)
     lines = [f"{item['role']}: {item['message']}" for item in drift]
     count = len({(item["role"], item["kind"], item["name"]) for item in drift})
     result: dict[str, Any] = {

@@ -76,7 +76,7 @@ _LOADER = _part(f"{_PYTHON}\nexec({_MODULES[loader.__name__]!r})".encode())
 
 
 @functools.cache
-def _changer() -> tuple[bytes, bytes]:
+def changer() -> tuple[bytes, bytes]:
     """What a change takes along: how to load it, and all that changes or compares."""
     source = f"import types\nloader = types.ModuleType('loader')\nexec({_MODULES[loader.__name__]!r}, loader.__dict__)\nloader.change()"
     return _part(f"{_PYTHON}\n{source}".encode()), _part(json.dumps(_modules("_node", "_change", "_inspect")).encode())
@@ -95,7 +95,7 @@ def with_checker(asked: bytes) -> bytes:
 
 def change_request(states: dict[str, dict[str, list[dict]]], check_mode: bool) -> bytes:
     """Asks to change a node to the states of some roles."""
-    head, sources = _changer()
+    head, sources = changer()
     asked = {"entry": converge.__name__, "states": states, "check_mode": check_mode}
     return head + _part(json.dumps(asked, separators=(",", ":")).encode()) + sources
 

@@ -15,6 +15,8 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.onecc.cluster.plugins.plugin_utils import _answers, _declaration, _payload
 
+OPTIONS = {"roles": {"type": "list", "elements": "str"}, "state": {"type": "dict"}}
+"""How a task names a declared state (doc_fragments/_state.py)."""
 SCHEMA = 2
 """Number of the form of the results. It grows when a program that reads them must change."""
 
@@ -103,3 +105,8 @@ class StateAction(ActionBase):
             "none, and Lambda keeps the nodes. Elsewhere allow the user sudo without a password, or give it with --ask-become-pass"
         )
         return {"field": "rights", "is": user, "should": "root", "message": message}
+
+
+def flat(differences: dict[str, list[dict]]) -> list[dict]:
+    """Differences by role as one list, each with its role."""
+    return [{"role": role, **item} for role, items in differences.items() for item in items]

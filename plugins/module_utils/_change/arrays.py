@@ -32,18 +32,18 @@ BLKRRPART = 0x125F
 class Volume:
     """Takes the steps of a plan. Each method is one step, and may be cut at any point."""
 
-    def __init__(self, module: Hand) -> None:
-        self.module = module
+    def __init__(self, hand: Hand) -> None:
+        self.hand = hand
         self.machine = Machine()
 
     def command(self, *argv: str) -> str:
-        rc, stdout, stderr = self.module.run_command(list(argv), environ_update={"LC_ALL": "C"})
+        rc, stdout, stderr = self.hand.run_command(list(argv), environ_update={"LC_ALL": "C"})
         if rc:
-            self.module.fail_json(msg=f"{' '.join(argv)} failed with exit status {rc}: {(stderr or stdout).strip()}")
+            self.hand.fail_json(msg=f"{' '.join(argv)} failed with exit status {rc}: {(stderr or stdout).strip()}")
         return stdout
 
     def record(self, **fields) -> None:
-        durable.write(storage.record_path(self.module.params["name"]), json.dumps(fields, indent=2) + "\n", 0o644)
+        durable.write(storage.record_path(self.hand.params["name"]), json.dumps(fields, indent=2) + "\n", 0o644)
 
     def create(self, layout: str, drives: list, own: list[str]) -> None:
         """Makes the volume. Before the first write to a drive, the record says what is being made of which."""
@@ -51,7 +51,7 @@ class Volume:
         fields = {
             "schema": 1,
             "status": "creating",
-            "name": self.module.params["name"],
+            "name": self.hand.params["name"],
             "replaces": own,
             "layout": layout,
             "uuid": array if layout == "array" else filesystem,
@@ -69,7 +69,7 @@ class Volume:
             else:
                 device = self.stripe(array, drives)
         if layout == "array":
-            self.mkfs(device, filesystem, self.module.params["chunk_kib"], len(drives))
+            self.mkfs(device, filesystem, self.hand.params["chunk_kib"], len(drives))
         self.seen(device)
         self.record(**{**fields, "status": "created", "replaces": []})
 
@@ -91,7 +91,7 @@ class Volume:
                 return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    self.module.fail_json(msg=f"{device} is locked by another program for {LOCK_SECONDS} s; `lslocks` there shows which. "
+                    self.hand.fail_json(msg=f"{device} is locked by another program for {LOCK_SECONDS} s; `lslocks` there shows which. "
                                               "Nothing was written. Wait for it to end, and run again")
                 time.sleep(0.1)
 
@@ -121,7 +121,7 @@ class Volume:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            self.module.fail_json(msg=f"drive {drive.label} cannot be written to: {error.strerror}. It is not part of anything yet: see the "
+            self.hand.fail_json(msg=f"drive {drive.label} cannot be written to: {error.strerror}. It is not part of anything yet: see the "
                                       f"kernel's log (dmesg), and leave the drive out with nvme_raid_ignore: ['{drive.serial}'] if it is worn out")
 
     def zero(self, descriptor: int, offset: int, length: int) -> None:
@@ -136,10 +136,10 @@ class Volume:
                 self.command("umount", mount.path)
 
     def stripe(self, array: str, drives: list) -> str:
-        name = self.module.params["name"]
+        name = self.hand.params["name"]
         self.command(
             "mdadm", "--create", f"/dev/md/{name}", "--run", "--metadata=1.2", "--level=0", f"--name={name}",
-            "--homehost=any", f"--uuid={array}", f"--chunk={self.module.params['chunk_kib']}",
+            "--homehost=any", f"--uuid={array}", f"--chunk={self.hand.params['chunk_kib']}",
             f"--data-offset={storage.DATA_OFFSET >> 10}", f"--raid-devices={len(drives)}", *(drive.path for drive in drives),
         )
         return storage.gathered(self.machine, drives)[0].path
@@ -151,7 +151,7 @@ class Volume:
         """
         geometry = ("-d", f"su={chunk_kib}k,sw={width}") if chunk_kib else ()
         self.command(
-            "mkfs.xfs", "-f", "-q", "-L", self.module.params["name"], "-m", f"uuid={filesystem}", *geometry, device
+            "mkfs.xfs", "-f", "-q", "-L", self.hand.params["name"], "-m", f"uuid={filesystem}", *geometry, device
         )
         durable.flush(device)
 
@@ -174,7 +174,7 @@ class Volume:
                 for array in arrays:
                     self.command("mdadm", "--stop", array.path)
                 paths = [drive.path for drive in drives]
-                self.command("mdadm", "--assemble", f"/dev/md/{self.module.params['name']}", f"--uuid={uuid}", *paths)
+                self.command("mdadm", "--assemble", f"/dev/md/{self.hand.params['name']}", f"--uuid={uuid}", *paths)
         self.settle()
 
     def format(self, device: str, fields: dict, chunk_kib: int) -> None:
@@ -193,20 +193,20 @@ class Volume:
         self.command("update-initramfs", "-u", "-k", "all")
 
 
-def converge(module: Hand) -> dict:
+def converge(hand: Hand) -> dict:
     """Takes steps until the plan has none, and returns the module's result."""
-    volume = Volume(module)
-    first = found = storage.plan(volume.machine, module.params)
+    volume = Volume(hand)
+    first = found = storage.plan(volume.machine, hand.params)
     for _round in range(ROUNDS):
         if found.refused:
-            module.fail_json(msg="\n".join(found.refused), differences=first.differences)
-        if not found.steps or module.check_mode:
+            hand.fail_json(msg="\n".join(found.refused), differences=first.differences)
+        if not found.steps or hand.check_mode:
             break
         for step, arguments in found.steps:
             getattr(volume, step)(**arguments)
-        found = storage.plan(volume.machine, module.params)
+        found = storage.plan(volume.machine, hand.params)
     else:
-        module.fail_json(msg=f"After {ROUNDS} rounds there is still something to do: {[step for step, _args in found.steps]}")
+        hand.fail_json(msg=f"After {ROUNDS} rounds there is still something to do: {[step for step, _args in found.steps]}")
     return {
         **mended(first.differences), "layout": found.layout, "device": found.device or "", "filesystem": found.filesystem or "",
     }

@@ -82,21 +82,21 @@ def numbers(item: dict) -> durable.Access:
 class Node:
     """Makes the changes. Each is whole or not there, whatever moment the power fails."""
 
-    def __init__(self, module: Hand) -> None:
-        self.module = module
+    def __init__(self, hand: Hand) -> None:
+        self.hand = hand
         self.machine = Machine()
         self.diff: list[dict] = []
 
     def command(self, *argv: str) -> None:
-        rc, stdout, stderr = self.module.run_command(list(argv))
+        rc, stdout, stderr = self.hand.run_command(list(argv))
         if rc:
-            self.module.fail_json(msg=f"{' '.join(argv)} failed: {(stderr or stdout).strip()}")
+            self.hand.fail_json(msg=f"{' '.join(argv)} failed: {(stderr or stdout).strip()}")
 
     def directory(self, item: dict) -> None:
         inode = inode_of(self.machine, item["path"])
         if inode and not list(check_access("directory", item["path"], inode, item)):
             return
-        if not self.module.check_mode:
+        if not self.hand.check_mode:
             durable.directory(item["path"], numbers(item))
         self.note(item["path"], "with another owner, group or mode\n" if inode else "", "as declared\n")
 
@@ -104,9 +104,9 @@ class Node:
         before, inode = self.machine.text(file.path, "surrogateescape"), inode_of(self.machine, file.path)
         if before == file.text and not list(check_access("file", file.path, inode, file.access)):
             return
-        if not self.module.check_mode and file.access:
+        if not self.hand.check_mode and file.access:
             durable.put(file.path, file.text, numbers(file.access))
-        elif not self.module.check_mode:
+        elif not self.hand.check_mode:
             durable.write(file.path, file.text, 0o644)
         modes = [int(file.access["mode"], 8)] if file.access else []
         modes += [stat.S_IMODE(inode.st_mode)] if inode else []

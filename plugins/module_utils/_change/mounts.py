@@ -13,7 +13,7 @@ import pwd
 from collections.abc import Callable
 
 from ansible_collections.onecc.cluster.plugins.module_utils._change.hand import Hand
-from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, mount_units, patience, specs, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, fstab, mount_units, patience, specs, storage
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import mended
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -22,68 +22,61 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import
 BARE_MOUNT_POINT_MODE = 0o700
 
 
-def systemctl(module: Hand, *arguments: str, why: Callable[[], str | None] = lambda: None) -> None:
+def systemctl(hand: Hand, *arguments: str, why: Callable[[], str | None] = lambda: None) -> None:
     """Runs systemctl. Where it fails, `why` is asked for a cause that a person understands, to say it first."""
-    rc, stdout, stderr = module.run_command(["systemctl", *arguments], environ_update={"LC_ALL": "C"})
+    rc, stdout, stderr = hand.run_command(["systemctl", *arguments], environ_update={"LC_ALL": "C"})
     if rc:
         unit = arguments[-1]
-        _rc, journal, _err = module.run_command(["journalctl", "--unit", unit, "--lines", "5", "--output", "cat", "--no-pager"])
+        _rc, journal, _err = hand.run_command(["journalctl", "--unit", unit, "--lines", "5", "--output", "cat", "--no-pager"])
         said = " ".join(f"{stderr or stdout} {journal}".split())
         cause = why()
         first = f"{cause}. It is mounted at the next run or boot that finds it. " if cause else ""
-        module.fail_json(msg=f"mount {module.params['path']}: {first}systemctl {' '.join(arguments)} failed: {said}")
+        hand.fail_json(msg=f"mount {hand.params['path']}: {first}systemctl {' '.join(arguments)} failed: {said}")
 
 
-def without_fstab_lines(text: str, lines: list[str]) -> str:
-    """fstab with these lines commented out."""
-    return "\n".join(
-        "# onecc.cluster mounts this by a unit: " + line if line in lines else line for line in text.split("\n")
-    )
-
-
-def mount(module: Hand, machine: Machine, wanted: dict, source: str, fields: set[str]) -> None:
+def mount(hand: Hand, machine: Machine, wanted: dict, source: str, fields: set[str]) -> None:
     """Writes the unit where it differs, and mounts, or takes over changed options."""
     path, unit = wanted["path"], mount_units.unit_name(wanted["path"])
     mounted = mount_units.top(machine, path)
     if not mounted and not os.path.isdir(path):
         durable.directory(path, durable.Access(mode=BARE_MOUNT_POINT_MODE))
     durable.write(f"{mount_units.UNITS}/{unit}", mount_units.unit_text(wanted, source), 0o644)
-    fstab = machine.text("/etc/fstab", "surrogateescape") or ""
-    if lines := mount_units.fstab_lines(fstab, path):
-        durable.write("/etc/fstab", without_fstab_lines(fstab, lines), 0o644)
-    systemctl(module, "daemon-reload")
-    systemctl(module, "reenable", unit)
+    text = machine.text(fstab.PATH, "surrogateescape") or ""
+    if lines := mount_units.fstab_lines(text, path):
+        durable.write(fstab.PATH, fstab.commented(text, lines, "mounts this by a unit"), 0o644)
+    systemctl(hand, "daemon-reload")
+    systemctl(hand, "reenable", unit)
     if not mounted:
-        systemctl(module, "start", unit, why=lambda: mount_units.silence(machine, wanted))
+        systemctl(hand, "start", unit, why=lambda: mount_units.silence(machine, wanted))
     # A server's file system that has the declared options is left alone: a remount asks the server, and may be refused.
     elif fields & ({"options"} if wanted["fstype"] in specs.NETWORK else {"options", "unit"}):
-        systemctl(module, "reload", unit)
+        systemctl(hand, "reload", unit)
 
 
-def access(module: Hand) -> durable.Access:
+def access(hand: Hand) -> durable.Access:
     """The declared owner, group and mode by their numbers."""
-    params = module.params
+    params = hand.params
     try:
         owner = _number(params["owner"], lambda name: pwd.getpwnam(name).pw_uid)
         group = _number(params["group"], lambda name: grp.getgrnam(name).gr_gid)
     except KeyError:
         names = " or ".join(f"{field} {params[field]!r}" for field in ("owner", "group") if params[field])
-        module.fail_json(msg=f"mount {params['path']}: the node does not know the {names}. Make it there first, or declare another")
+        hand.fail_json(msg=f"mount {params['path']}: the node does not know the {names}. Make it there first, or declare another")
     return durable.Access(owner, group, int(params["mode"], 8) if params["mode"] else None)
 
 
-def set_access(module: Hand, wanted: durable.Access) -> None:
+def set_access(hand: Hand, wanted: durable.Access) -> None:
     """Gives it to the directory that is now at the path, and waits until it is on the disk."""
-    path = module.params["path"]
+    path = hand.params["path"]
     if wanted == durable.Access():
         return
     try:
         # The server of a file system may go away under way.
         patience.within(mount_units.MOUNT_SECONDS, lambda: durable.directory(path, wanted))
     except TimeoutError:
-        module.fail_json(msg=f"mount {path}: it is mounted, and does not answer, so owner, group and mode may not be as declared. Is its server up?")
+        hand.fail_json(msg=f"mount {path}: it is mounted, and does not answer, so owner, group and mode may not be as declared. Is its server up?")
     except OSError as error:
-        module.fail_json(msg=f"mount {path}: owner, group or mode cannot be changed: {error.strerror}")
+        hand.fail_json(msg=f"mount {path}: owner, group or mode cannot be changed: {error.strerror}")
 
 
 def _number(name: str | None, known: Callable[[str], int]) -> int:
@@ -93,23 +86,23 @@ def _number(name: str | None, known: Callable[[str], int]) -> int:
     return int(name) if name.isdecimal() else known(name)
 
 
-def converge(module: Hand) -> dict:
+def converge(hand: Hand) -> dict:
     """Mends what differs, and returns the module's result."""
-    machine, params = Machine(), module.params
+    machine, params = Machine(), hand.params
     differences = list(mount_units.check(machine, params))
     if refused := [item["message"] for item in differences if item["remedy"] == "manual"]:
-        module.fail_json(msg="\n".join(refused), differences=differences)
-    if differences and not module.check_mode:
+        hand.fail_json(msg="\n".join(refused), differences=differences)
+    if differences and not hand.check_mode:
         wanted = mount_units.detected(machine, params)  # before fstab changes
-        access_ = access(module)
+        access_ = access(hand)
         rests_on = mount_units.target(machine, wanted)
         if rests_on.directory:
             durable.directory(params["path"], access_)
         elif rests_on.source:
-            mount(module, machine, wanted, rests_on.source, {item["field"] for item in differences})
+            mount(hand, machine, wanted, rests_on.source, {item["field"] for item in differences})
         else:
-            module.fail_json(msg=f"mount {params['path']}: the array {params['array']['name']} has no file system yet.")
-        set_access(module, access_)
+            hand.fail_json(msg=f"mount {params['path']}: the array {params['array']['name']} has no file system yet.")
+        set_access(hand, access_)
     return mended(differences)
 
 

@@ -54,7 +54,7 @@ def obstacle(machine: Machine, changes: dict[str, tuple[str, str]]) -> str | Non
     return None
 
 
-def converge(module: Hand, machine: Machine, declared: dict, version: tuple[int, int] | None) -> tuple[dict, str | None]:
+def converge(hand: Hand, machine: Machine, declared: dict, version: tuple[int, int] | None) -> tuple[dict, str | None]:
     """Writes what is declared. Returns what it adds to the module's result, and the text of the file that there is now."""
     wanted = nccl_files.wanted(machine, declared)
     differences = list(nccl_files.compare(machine, declared, wanted)) if wanted else []
@@ -65,16 +65,16 @@ def converge(module: Hand, machine: Machine, declared: dict, version: tuple[int,
     text = nccl_conf.render(wanted.settings)
     node = known(machine, declared, nccl_conf.parse(text.encode("utf-8", "surrogateescape")), version)
     if objections := nccl_declared.objections(declared, text, node._replace(mode=None)):
-        module.fail_json(msg=f"{declared['path']}: nothing was written, because of the declared settings: " + "; ".join(objections), **result)
+        hand.fail_json(msg=f"{declared['path']}: nothing was written, because of the declared settings: " + "; ".join(objections), **result)
     changes = files(machine, declared, wanted)
     if wrong := obstacle(machine, changes):
-        module.fail_json(msg=wrong, **result)
+        hand.fail_json(msg=wrong, **result)
     result["changed"] = any(item["remedy"] != "manual" for item in differences)
     result["diff"] = [
         {"before_header": path, "after_header": path, "before": before, "after": after}
         for path, (before, after) in changes.items() if before != after
     ]
-    if result["changed"] and not module.check_mode:
+    if result["changed"] and not hand.check_mode:
         write(machine, changes)
     return result, changes[declared["path"]][1] if declared["path"] in changes else None
 
@@ -109,30 +109,30 @@ def looked_at(machine: Machine, declared: dict, text: str | None, version: tuple
     }
 
 
-def run(module: Hand) -> dict:
+def run(hand: Hand) -> dict:
     """Does what is asked, and returns the module's result."""
-    machine, declared = Machine(), kinds_nccl.completed(module.params)
-    given = module.params["nccl_version"]
+    machine, declared = Machine(), kinds_nccl.completed(hand.params)
+    given = hand.params["nccl_version"]
     version = tuple(int(part) for part in given.split(".")[:2]) if given else None
     result: dict = {"changed": False, "differences": [], "kept": [], "diff": []}
     text = None
     if declared["settings"] or any(declared[field] is not None for field in ("rails", "address", "topology", "profile")):
         # Whoever only looks need not be root.
-        with durable.turn(module, "nccl_config"):
-            result, text = converge(module, machine, declared, version)
+        with durable.turn(hand, "nccl_config"):
+            result, text = converge(hand, machine, declared, version)
     elif not machine.exists(declared["path"]) and declared["path"] != nccl_conf.PATH:
-        module.fail_json(msg=f"path is {declared['path']!r}, and there is no such file")
+        hand.fail_json(msg=f"path is {declared['path']!r}, and there is no such file")
     elif not machine.exists(declared["path"]):
-        module.warn(f"There is no {declared['path']}, which NCCL does without. Nothing was looked at.")
+        hand.warn(f"There is no {declared['path']}, which NCCL does without. Nothing was looked at.")
     elif nccl_node.content(machine, declared["path"]) is None:
-        module.fail_json(msg=f"{declared['path']} cannot be read. Become root, or see whether it is a file")
+        hand.fail_json(msg=f"{declared['path']} cannot be read. Become root, or see whether it is a file")
     result.update(looked_at(machine, declared, text, version))
     if refused := [item["message"] for item in result["differences"] if item["remedy"] == "manual"]:
-        module.fail_json(msg="\n".join(refused), **result)
-    limit = module.params["fail_on"]
+        hand.fail_json(msg="\n".join(refused), **result)
+    limit = hand.params["fail_on"]
     serious = nccl_findings.SEVERITIES[nccl_findings.SEVERITIES.index(limit):] if limit != "never" else ()
     if failing := [nccl_findings.text(item) for item in result["findings"] if item["severity"] in serious]:
-        module.fail_json(msg="\n".join(failing), **result)
+        hand.fail_json(msg="\n".join(failing), **result)
     return result
 
 

@@ -40,18 +40,18 @@ OUTDATED = re.compile(r"Failed to fetch \S+  (404|410|Hash Sum mismatch|File has
 class PackageSet:
     """The steps of a transaction. Each looks before it acts, so a run that was cut is taken up by the next one."""
 
-    def __init__(self, module: Hand, machine: Machine) -> None:
-        self.module = module
+    def __init__(self, hand: Hand, machine: Machine) -> None:
+        self.hand = hand
         self.machine = machine
-        self.packages: list[dict] = module.params["packages"]
+        self.packages: list[dict] = hand.params["packages"]
         self.names = [package["name"] for package in self.packages]
-        self.remove: list[str] = module.params["remove"]
+        self.remove: list[str] = hand.params["remove"]
         self.not_updated = ""
         self.updated = False
 
     def command(self, *argv: str, data: str | None = None) -> tuple[int, str]:
         """Runs a program; its exit status and all that it said."""
-        rc, stdout, stderr = self.module.run_command(list(argv), data=data, environ_update=ENVIRONMENT)
+        rc, stdout, stderr = self.hand.run_command(list(argv), data=data, environ_update=ENVIRONMENT)
         return rc, f"{stdout}\n{stderr}"
 
     def transact(self, chosen: list[str], option: str) -> tuple[int, str]:
@@ -59,7 +59,7 @@ class PackageSet:
         return self.command("apt-get", *INSTALL, option, "install", "--", *chosen)
 
     def fail(self, message: str) -> None:
-        self.module.fail_json(msg=f"package set: {message}")
+        self.hand.fail_json(msg=f"package set: {message}")
 
     def wait(self) -> None:
         """Waits for other users of apt and dpkg, and says whom it waited for."""
@@ -68,12 +68,12 @@ class PackageSet:
         while holder := apt.lock_holder(self.machine):
             who = apt.described(self.machine, *holder)
             seconds = int(time.monotonic() - began)
-            if seconds >= self.module.params["wait"]:
+            if seconds >= self.hand.params["wait"]:
                 self.fail(f"{who}, and has not let go of it for {seconds} s. Nothing was changed. Wait for it to end, and run again")
             waited_for = waited_for or who
             time.sleep(POLL_SECONDS)
         if waited_for:
-            self.module.warn(f"Waited {int(time.monotonic() - began)} s, because {waited_for}")
+            self.hand.warn(f"Waited {int(time.monotonic() - began)} s, because {waited_for}")
 
     def repair(self) -> None:
         """Has dpkg end what it was interrupted in. What it cannot, the transaction does, or says why not."""
@@ -168,7 +168,7 @@ class PackageSet:
             "downgrade": [name for name in others if name in plan.downgraded],
             "change in spite of its hold": [
                 name for name, (_old, new) in plan.changes.items()
-                if new and (name in others or not self.module.params["locked"]) and dpkg.held(known.get(name, {}))
+                if new and (name in others or not self.hand.params["locked"]) and dpkg.held(known.get(name, {}))
             ],
         }
         if would := [f"{what} {', '.join(sorted(names))}" for what, names in found.items() if names]:
@@ -181,7 +181,7 @@ class PackageSet:
         """Stops where cuDNN would ask for its licence to be accepted, and nobody has said so."""
         new = [f"{name} {new}" for name, (old, new) in plan.changes.items()
                if new and not old and re.fullmatch(package_sets.CUDNN, name) and re.fullmatch(package_sets.LAMBDA_VERSION, new)]
-        accepts = any(package_sets.LICENCE.items() <= answer.items() for answer in self.module.params["debconf"])
+        accepts = any(package_sets.LICENCE.items() <= answer.items() for answer in self.hand.params["debconf"])
         if new and not accepts and list(debconf_answers.check(self.machine, [package_sets.LICENCE])):
             self.fail(
                 f"{new[0]} wants NVIDIA's licence of cuDNN to be accepted. Nothing was changed. If you accept it, say so (debconf answer "
@@ -240,7 +240,7 @@ def foreseen(package_set: PackageSet) -> list[str]:
         package_set.refuse(plan)
         package_set.ask_licence(plan)
         return plan.lines()
-    package_set.module.warn(f"With the lists of packages that the node has now, this cannot be simulated: {wrong}")
+    package_set.hand.warn(f"With the lists of packages that the node has now, this cannot be simulated: {wrong}")
     known = dpkg.packages(package_set.machine, package_set.names)
     return [
         f"{package['name']}: {known.get(package['name'], {}).get('Version') or 'none'} -> {package['version'] or package_sets.NEWEST}"
@@ -248,29 +248,29 @@ def foreseen(package_set: PackageSet) -> list[str]:
     ]
 
 
-def converge(module: Hand) -> dict:
+def converge(hand: Hand) -> dict:
     """Mends what differs, and returns the module's result."""
     machine = Machine()
-    differences = differences_of(machine, module.params)
-    package_set = PackageSet(module, machine)
+    differences = differences_of(machine, hand.params)
+    package_set = PackageSet(hand, machine)
     changes: list[str] = []
     to_mend = [item for item in differences if item["remedy"] != "reboot"]
     to_install = [item for item in to_mend if item["field"] in ("installed", "version", "family", "interrupted", "present")]
     left = differences
-    if to_mend and module.check_mode:
+    if to_mend and hand.check_mode:
         changes = foreseen(package_set) if to_install else []
     elif to_mend:
         package_set.wait()
         package_set.repair()
-        if module.params["debconf"]:
-            package_set.answer(module.params["debconf"])
+        if hand.params["debconf"]:
+            package_set.answer(hand.params["debconf"])
         if to_install:
             plan, chosen = package_set.prepare()
             package_set.install(chosen)
             changes = plan.lines()
-        if module.params["locked"]:
+        if hand.params["locked"]:
             package_set.hold()
-        left = differences_of(machine, module.params)
+        left = differences_of(machine, hand.params)
         if still := [item["message"] for item in left if item["remedy"] != "reboot"]:
             package_set.fail(f"apt and dpkg said that all went well, and still {'; '.join(still)}")
     words = "".join(f"{line}\n" for line in changes or [item["message"] for item in to_mend])

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from ansible_collections.onecc.cluster.plugins.module_utils._change.hand import Hand
-from ansible_collections.onecc.cluster.plugins.module_utils._node import durable
+from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, fstab
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import swaps
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
@@ -16,15 +16,15 @@ from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import
 def apply(hand: Hand, _resources: list[dict], _state: dict[str, list[dict]], _prepared: None) -> list[dict]:
     """Comments out the lines of fstab, and turns off what is on. Fails where memory does not hold what is swapped out."""
     machine = Machine()
-    before = machine.text(swaps.FSTAB, "surrogateescape") or ""
+    before = machine.text(fstab.PATH, "surrogateescape") or ""
     lines = swaps.fstab_lines(machine)
-    after = "\n".join("# onecc.cluster declares no swap: " + line if line in lines else line for line in before.split("\n"))
+    after = fstab.commented(before, lines, "declares no swap")
     if not hand.check_mode:
         if lines:
-            durable.write(swaps.FSTAB, after, 0o644)
+            durable.write(fstab.PATH, after, 0o644)
             # Else what it made of fstab at the boot would be started again.
             hand.run_command(["systemctl", "daemon-reload"])
         rc, stdout, stderr = hand.run_command(["swapoff", "--all"], environ_update={"LC_ALL": "C"})
         if rc:
             hand.fail_json(msg=f"swapoff failed: {' '.join((stderr or stdout).split())}. Free memory, or reboot the node")
-    return [{"before_header": swaps.FSTAB, "after_header": swaps.FSTAB, "before": before, "after": after}] if lines else []
+    return [{"before_header": fstab.PATH, "after_header": fstab.PATH, "before": before, "after": after}] if lines else []

@@ -20,10 +20,10 @@ def prepare(hand: Hand, resources: list[dict], state: dict[str, list[dict]]) -> 
 
 def apply(hand: Hand, resources: list[dict], _state: dict[str, list[dict]], _prepared: None) -> list[dict]:
     """Writes what differs, and sets it. Returns a diff of each file."""
-    return config_files.change(hand, {"sysctls": takable(hand, resources)})
+    return config_files.change(hand, {"sysctls": takable(resources)})
 
 
-def takable(hand: Hand, resources: list[dict]) -> list[dict]:
+def takable(resources: list[dict]) -> list[dict]:
     """Those that this kernel has and whose value it takes. The others stay a difference, and keep none of these from being set."""
     refused = {
         item["name"] for item in sysctls.check(Machine(), resources) if item["remedy"] == "manual" and item["field"] in ("exists", "value")

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 from ansible_collections.onecc.cluster.plugins.module_utils._change.hand import Hand
 
+# What is asked of systemd for each field. What is so already stays as it is.
+VERBS = {"enabled": {True: "enable", False: "disable"}, "active": {True: "start", False: "stop"}}
+
 
 def apply(hand: Hand, resources: list[dict], _state: dict[str, list[dict]], _prepared: None) -> list[dict]:
     """Enables, disables, starts and stops what differs."""
-    words = "".join(f"{verb} {name}\n" for name, verbs in planned(resources) for verb in verbs)
+    asked = [(verbs[unit[field]], unit["name"]) for unit in resources for field, verbs in VERBS.items() if unit[field] is not None]
     if not hand.check_mode:
         command(hand, "daemon-reload")
-        for name, verbs in planned(resources):
-            for verb in verbs:
-                command(hand, verb, "--", name)
-    return [{"before": words, "after": ""}]
-
-
-def planned(resources: list[dict]) -> list[tuple[str, list[str]]]:
-    """What is asked of systemd for each unit, by its name. What is so already stays as it is."""
-    verbs = {"enabled": {True: "enable", False: "disable"}, "active": {True: "start", False: "stop"}}
-    return [(unit["name"], [verbs[field][unit[field]] for field in verbs if unit[field] is not None]) for unit in resources]
+        for verb, name in asked:
+            command(hand, verb, "--", name)
+    return [{"before": "".join(f"{verb} {name}\n" for verb, name in asked), "after": ""}]
 
 
 def command(hand: Hand, *arguments: str) -> None:

@@ -10,23 +10,22 @@ from __future__ import annotations
 from ansible_collections.onecc.cluster.plugins.module_utils._change.hand import Hand
 from ansible_collections.onecc.cluster.plugins.module_utils._node import accounts, durable, specs
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import mended
-from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds import users as kinds_users
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 
 class Access:
     """The steps by which a user gets or loses access; each may be cut, and is taken again by the next run."""
 
-    def __init__(self, module: Hand, machine: Machine) -> None:
-        self.module = module
+    def __init__(self, hand: Hand, machine: Machine) -> None:
+        self.hand = hand
         self.machine = machine
-        self.user = module.params
-        self.account = accounts.account(machine, module.params["name"])
+        self.user = hand.params
+        self.account = accounts.account(machine, hand.params["name"])
 
     def command(self, *argv: str) -> None:
-        rc, stdout, stderr = self.module.run_command(list(argv))
+        rc, stdout, stderr = self.hand.run_command(list(argv))
         if rc:
-            self.module.fail_json(msg=f"user {self.user['name']}: {' '.join(argv)} failed: {(stderr or stdout).strip()}")
+            self.hand.fail_json(msg=f"user {self.user['name']}: {' '.join(argv)} failed: {(stderr or stdout).strip()}")
 
     def give(self) -> None:
         name = self.user["name"]
@@ -72,30 +71,30 @@ class Access:
             durable.remove(path)
 
 
-def converge(module: Hand) -> dict:
+def converge(hand: Hand) -> dict:
     """Mends what differs, and returns the module's result."""
     machine = Machine()
-    differences = list(accounts.check(machine, module.params))
+    differences = list(accounts.check(machine, hand.params))
     if refused := [item["message"] for item in differences if item["remedy"] == "manual"]:
-        module.fail_json(msg="\n".join(refused), differences=differences)
-    if differences and not module.check_mode:
-        access = Access(module, machine)
-        if module.params["access"]:
+        hand.fail_json(msg="\n".join(refused), differences=differences)
+    if differences and not hand.check_mode:
+        access = Access(hand, machine)
+        if hand.params["access"]:
             access.give()
         else:
             access.take()
         # A home that its user opened to others, and the like: it must not end a run, for that is in the user's hands.
-        left = list(accounts.check(machine, module.params))
+        left = list(accounts.check(machine, hand.params))
         for item in left:
-            module.warn(item["message"])
+            hand.warn(item["message"])
         return mended([item for item in differences if item not in left])
     return mended(differences)
 
 
 def apply(hand: Hand, resources: list[dict], state: dict[str, list[dict]], _prepared: None) -> list[dict]:
     """Gives the declared users their access, and takes it from those who are no longer declared."""
-    declared = {user["name"] for user in state["users"]}
-    others = {item["name"] for item in kinds_users.check(Machine(), state["users"]) if item["remedy"] == "apply"} - declared
-    nobody = {field: option.get("default") for field, option in specs.USER.items()}
-    users = [*resources, *({**nobody, "name": name, "access": False} for name in sorted(others))]
+    machine = Machine()
+    nobody = {field: option.get("default") for field, option in specs.USER.items()} | {"access": False}
+    others = [{**nobody, "name": name} for name in sorted(accounts.managed(machine) - {user["name"] for user in state["users"]})]
+    users = [*resources, *(user for user in others if any(item["remedy"] == "apply" for item in accounts.check(machine, user)))]
     return [converge(hand.holding(user))["diff"] for user in users]

@@ -13,7 +13,7 @@ import pwd
 import re
 from collections.abc import Iterator
 
-from ansible_collections.onecc.cluster.plugins.module_utils._node import block, mount_options, specs, storage, unit_files
+from ansible_collections.onecc.cluster.plugins.module_utils._node import block, fstab, mount_options, specs, storage, unit_files
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.kinds._inodes import check_access, in_the_way, inode_of, systems_own
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
@@ -93,8 +93,7 @@ def top(machine: Machine, path: str) -> block.Mounted | None:
 
 def fstab_lines(text: str, path: str) -> list[str]:
     """The lines of fstab for a mount point. They would compete with the unit, and may hold up the boot."""
-    lines = [line for line in text.split("\n") if not line.lstrip().startswith("#")]
-    return [line for line in lines if [os.path.normpath(re.sub("/+", "/", word)) for word in line.split()[1:2]] == [path]]
+    return [line for line in fstab.entries(text) if [os.path.normpath(re.sub("/+", "/", word)) for word in line.split()[1:2]] == [path]]
 
 
 def detected(machine: Machine, mount: dict) -> dict:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ansible_collections.onecc.cluster.plugins.module_utils._node import fstab
 from ansible_collections.onecc.cluster.plugins.module_utils._node.difference import difference
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 
 FIELDS = {"name": {"type": "str", "required": True, "choices": ["none"]}}
 
-FSTAB = "/etc/fstab"
 UNITS = "/etc/systemd/system"
 
 
@@ -25,8 +25,7 @@ def active(machine: Machine) -> list[str]:
 
 def fstab_lines(machine: Machine) -> list[str]:
     """Those that systemd-fstab-generator(8) makes units of at each boot."""
-    lines = (machine.text(FSTAB, "surrogateescape") or "").split("\n")
-    return [line for line in lines if not line.lstrip().startswith("#") and line.split()[2:3] == ["swap"]]
+    return [line for line in fstab.entries(machine.text(fstab.PATH, "surrogateescape") or "") if line.split()[2:3] == ["swap"]]
 
 
 def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
@@ -36,11 +35,11 @@ def check(machine: Machine, resources: list[dict]) -> Iterator[dict]:
             yield difference(name, "active", found, [], f"swap is on ({', '.join(found)}), declared is none")
         if lines := fstab_lines(machine):
             sources = ", ".join(line.split()[0] for line in lines)
-            yield difference(name, "fstab", lines, [], f"swap is on after the next boot, by {FSTAB}: {sources}")
+            yield difference(name, "fstab", lines, [], f"swap is on after the next boot, by {fstab.PATH}: {sources}")
         if units := [unit for unit in machine.names(UNITS) if unit.endswith(".swap")]:
             message = f"swap is on after the next boot, by {', '.join(units)} in {UNITS}. Disable and remove what put it there"
             yield difference(name, "units", units, [], message, remedy="manual")
 
 
 def files(_machine: Machine, _swap: dict, fields: set[str]) -> list[str]:
-    return [FSTAB] if "fstab" in fields else []
+    return [fstab.PATH] if "fstab" in fields else []

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from ansible_collections.onecc.cluster.plugins.module_utils._change import mounts
-from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, mount_units, storage
+from ansible_collections.onecc.cluster.plugins.module_utils._node import durable, fstab, mount_units, storage
 from ansible_collections.onecc.cluster.plugins.module_utils._node.machine import Machine
 from ansible_collections.onecc.cluster.tests.unit.captured import spec
 
@@ -199,7 +199,7 @@ def test_something_else_that_is_mounted_there_stays(node, monkeypatch):
 
 def test_fstab_without_a_line_is_not_touched():
     text = "a / ext4\n\n# x\n"
-    assert mounts.without_fstab_lines(text, []) == text
+    assert fstab.commented(text, [], "") == text
 
 
 def test_a_server_that_does_not_answer_is_what_the_error_begins_with(node):
