@@ -14,9 +14,9 @@ class ModuleDocFragment:
 options:
   roles:
     description:
-      - Roles of this collection whose declarations (C(state.yml)) are meant.
-      - Without it and without O(state), those that the variable C(onecc_roles) names, or all roles of the collection that have
-        a declaration.
+      - Roles of this or another collection, or of your own, whose declarations (C(state.yml)) are meant.
+      - Without it and without O(state), those that the variable C(onecc_roles) names, or those of the collection
+        that are kept in state unasked, which C(ofed) and C(login_message) are not.
       - The roles' own variables apply, with their defaults, and are checked before anything is sent.
     type: list
     elements: str

@@ -12,11 +12,12 @@ short_description: Changes a node to its declared state, in one session
 version_added: 0.1.0
 description:
   - Renders the declared state of roles of this collection, or a state given inline, with the host's variables, and sends it to the node with
-    the code that compares and changes (about 100 KB), over the play's own connection.
+    the code that compares and changes (about 140 KB), over the play's own connection.
   - There it compares, and changes what differs, role after role in the given order and in each kind after kind, so that each finds what it
-    rests on. Packages of a role are one transaction of apt. Then it compares again, in a second session.
-  - What cannot be done is said before anything of a role is changed. The first failure ends the change of that node, and the message says what
-    failed and why, what was done before, and what still differs. The next run takes it up.
+    rests on. The packages of a kind are one transaction of apt. Then it compares again, in a second session.
+  - Files that cannot be written, and a change of the RDMA stack that is not allowed, are said before anything of a role is changed.
+  - The first failure ends the change of that node, and the message says what failed and why, what was done before, and what still differs. The
+    next run takes it up.
   - A difference that only a reboot or a person takes away is left as it is, and named.
   - One run at a time changes a node. Another one waits 300 seconds, and then says which process it waited for.
   - The node needs Python 3.9 and no package. Run it with C(become).

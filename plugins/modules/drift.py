@@ -13,7 +13,7 @@ version_added: 0.1.0
 description:
   - Renders the declared state of roles of this collection, or a state given inline, with the host's variables.
   - Sends it to the node, over the play's own connection and in one round trip, and gets back what differs, resource by resource.
-  - Nothing that is declared is changed. The program that compares is sent once (about 75 KB, a second round trip), and kept on the node in
+  - Nothing that is declared is changed. The program that compares is sent once (about 100 KB, a second round trip), and kept on the node in
     C(~/.ansible/onecc.cluster) of the user that it runs as, for that user alone; a later comparison sends 2 to 4 KB, or 7 KB where
     a lock of 400 packages is declared. Where it cannot be kept it is sent each time. The folder may be removed at any time.
   - The node needs Python 3.9 and no package. Run it with C(become), because most of a state can only be read by root.

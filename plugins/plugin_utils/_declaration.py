@@ -29,7 +29,7 @@ from jinja2 import nodes
 COLLECTION = "onecc.cluster"
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
-# The kinds of resources, in their order, and what changes each, for what it has against a declared value.
+# The kinds of resources, in their order. Of what changes them, those that have something against a declared value.
 KINDS = {kind: importlib.import_module(f"{kinds.__name__}.{kind}") for kind in kinds.ORDER}
 _CHANGES = {"nccl_configs": nccl_configs}
 
