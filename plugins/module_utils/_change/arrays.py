@@ -92,7 +92,7 @@ class Volume:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     self.hand.fail_json(msg=f"{device} is locked by another program for {LOCK_SECONDS} s; `lslocks` there shows which. "
-                                              "Nothing was written. Wait for it to end, and run again")
+                                            "Nothing was written. Wait for it to end, and run again")
                 time.sleep(0.1)
 
     def release(self, drives: list) -> None:
@@ -122,7 +122,7 @@ class Volume:
                 os.close(descriptor)
         except OSError as error:
             self.hand.fail_json(msg=f"drive {drive.label} cannot be written to: {error.strerror}. It is not part of anything yet: see the "
-                                      f"kernel's log (dmesg), and leave the drive out with nvme_raid_ignore: ['{drive.serial}'] if it is worn out")
+                                    f"kernel's log (dmesg), and leave the drive out with nvme_raid_ignore: ['{drive.serial}'] if it is worn out")
 
     def zero(self, descriptor: int, offset: int, length: int) -> None:
         """Only where there is something: a blank drive is not worn."""
